@@ -1,0 +1,105 @@
+"""Facts about one job, in the order in which they became true.
+
+A log of events is all there is to know of a job's answer: every surface writes these, and
+nothing else, in its own frames. An attempt begins with Started (the first) or Restarted
+(each later one); Routed tells the model just before its first output; exactly one terminal
+event ends the log.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+    """One fact about one job."""
+
+
+class Started(Event, frozen=True, tag="started"):
+    """A worker has the job; its first attempt begins."""
+
+
+class Restarted(Event, frozen=True, tag="restarted"):
+    """What earlier attempts wrote is void; a new attempt begins."""
+
+    reason: str
+
+
+class Routed(Event, frozen=True, tag="routed"):
+    """A model is answering; written just before the first output of an attempt."""
+
+    model: str
+    provider: str
+
+
+class Delta(Event, frozen=True, tag="delta"):
+    """More text of the answer; never empty, never a lone surrogate."""
+
+    text: str
+
+
+class ToolCall(Event, frozen=True, tag="tool_call"):
+    """One whole call the model makes. `arguments` is the JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Usage(Event, frozen=True, tag="usage"):
+    """Tokens read and written. `estimated` where the provider told none."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+class Completed(Event, frozen=True, tag="completed"):
+    """The answer is whole. `finish_reason` in OpenAI's words: stop, length, tool_calls, …"""
+
+    finish_reason: str = "stop"
+
+
+class Failed(Event, frozen=True, tag="failed"):
+    """The job ended without a whole answer. `code` is one of errors.py's."""
+
+    code: str
+    message: str
+    retryable: bool = False
+
+
+class Cancelled(Event, frozen=True, tag="cancelled"):
+    """Somebody with the right to it stopped the job."""
+
+    reason: str = "cancelled by the caller"
+
+
+class Expired(Event, frozen=True, tag="expired"):
+    """The job waited longer than it may for a worker."""
+
+
+Terminal = Completed | Failed | Cancelled | Expired
+AnyEvent = Started | Restarted | Routed | Delta | ToolCall | Usage | Terminal
+TERMINAL = (Completed, Failed, Cancelled, Expired)
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent)
+
+
+def encode(event: Event) -> bytes:
+    """One event as JSON with its `type`, the form that stores keep."""
+    return _encoder.encode(event)
+
+
+def decode(data: bytes) -> Event:
+    """The event that `encode` wrote.
+
+    Raises:
+        msgspec.ValidationError: no event of this version.
+    """
+    event: Event = _decoder.decode(data)
+    return event

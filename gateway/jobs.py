@@ -1,0 +1,182 @@
+"""Jobs and their states. The only file that knows which move is legal."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from gateway.events import Cancelled, Completed, Expired, Failed, Terminal, ToolCall, Usage
+from gateway.messages import Request
+
+_ID = re.compile(
+    r"\d{8}T\d{6}Z-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII
+)
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def final(self) -> bool:
+        """Nothing moves a job out of this state."""
+        return not MOVES[self]
+
+
+# A job goes back from processing to queued when its run is lost and its policy allows another.
+MOVES: dict[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.PROCESSING, State.ERROR, State.CANCELLED, State.EXPIRED}),
+    State.PROCESSING: frozenset(
+        {State.QUEUED, State.COMPLETED, State.ERROR, State.CANCELLED, State.EXPIRED}
+    ),
+    State.COMPLETED: frozenset(),
+    State.ERROR: frozenset(),
+    State.CANCELLED: frozenset(),
+    State.EXPIRED: frozenset(),
+}
+
+OUTCOME_OF: dict[type[Terminal], State] = {
+    Completed: State.COMPLETED,
+    Failed: State.ERROR,
+    Cancelled: State.CANCELLED,
+    Expired: State.EXPIRED,
+}
+
+
+class OnFailure(StrEnum):
+    """What happens when a provider fails after its first token, or the process dies."""
+
+    ERROR = "error"
+    RESTART = "restart"
+
+
+class OnDisconnect(StrEnum):
+    """What happens to a job when its last reader leaves."""
+
+    CONTINUE = "continue"
+    CANCEL = "cancel"
+
+
+class Start(StrEnum):
+    """When a job becomes ready to run."""
+
+    ON_INIT = "on_init"
+    ON_CONNECT = "on_connect"
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose job it is: a tenant, and one of its users where one was named."""
+
+    tenant: str
+    user: str | None = None
+
+
+class Callback(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where the answer is to be posted when the job ends, and in which shape.
+
+    Attributes:
+        url: verbatim: a signature in its query must survive.
+        form: the surface that builds the body.
+        echo: what the caller wants to find again in the body.
+    """
+
+    url: str
+    form: str
+    echo: dict[str, Any] = {}
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a job ended. `answer` is what text there was, whole or not."""
+
+    terminal: Terminal
+    answer: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    model: str | None = None
+    provider: str | None = None
+    usage: Usage | None = None
+    first_token_at: float | None = None
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An accepted request. Times are UTC, seconds since the epoch.
+
+    Attributes:
+        door: the surface that made it.
+        priority: 0 is first, 9 is last.
+        weight: its tenant's share of the workers.
+        attempt: how often a worker began it; 0 while it has never run.
+        idempotency_key: unique within the tenant; None where the caller gave none.
+        fingerprint: digest of what was asked, to tell a repeat from another request.
+        expires_at: when it stops waiting for a worker.
+    """
+
+    id: str
+    owner: Owner
+    door: str
+    request: Request
+    created_at: float
+    expires_at: float
+    state: State = State.QUEUED
+    priority: int = 5
+    weight: float = 1.0
+    attempt: int = 0
+    claimed_at: float | None = None
+    finished_at: float | None = None
+    outcome: Outcome | None = None
+    on_failure: OnFailure = OnFailure.ERROR
+    on_disconnect: OnDisconnect = OnDisconnect.CONTINUE
+    start: Start = Start.ON_INIT
+    callback: Callback | None = None
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+    context: dict[str, Any] = {}
+
+
+def new_job_id(now: float, new_uuid: Callable[[], UUID]) -> str:
+    """A request id: `<UTC time>-<uuid4>`, such as 20261120T224400Z-0b9f6c1e-…"""
+    return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{new_uuid()}"
+
+
+def is_job_id(text: str) -> bool:
+    """The text has the shape of a request id. Anything else is answered as an unknown one."""
+    return len(text) == 53 and _ID.fullmatch(text) is not None
+
+
+def move(job: Job, state: State, now: float) -> Job:
+    """The job in its next state, its times and attempt set as the move demands.
+
+    Raises:
+        IllegalMove: the table has no such move.
+    """
+    if state not in MOVES[job.state]:
+        raise IllegalMove(job.state, state)
+    if state is State.PROCESSING:
+        return msgspec.structs.replace(job, state=state, attempt=job.attempt + 1, claimed_at=now)
+    if state is State.QUEUED:
+        return msgspec.structs.replace(job, state=state, claimed_at=None)
+    return msgspec.structs.replace(job, state=state, finished_at=now)
+
+
+def finish(job: Job, outcome: Outcome, now: float) -> Job:
+    """The job in the final state that its terminal event means.
+
+    Raises:
+        IllegalMove: it is over already.
+    """
+    ended = move(job, OUTCOME_OF[type(outcome.terminal)], now)
+    return msgspec.structs.replace(ended, outcome=outcome)
+
+
+class IllegalMove(Exception):
+    """A job cannot go from the one state to the other."""
+
+    def __init__(self, old: State, new: State) -> None:
+        super().__init__(f"a job cannot go from {old} to {new}")

@@ -1,0 +1,111 @@
+"""What the engine needs of a store. One file here is one store."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from gateway.events import Event
+from gateway.jobs import Job, Outcome
+from gateway.log import Cursor, EventLog
+from gateway.webhooks import Delivery
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Events of one job, the first of which has the id `first`; the others follow densely."""
+
+    job_id: str
+    first: Cursor
+    events: Sequence[Event]
+
+
+class Store(Protocol):
+    """Jobs, their logs, and the callbacks owed.
+
+    Every method is atomic: it happens whole or not at all, also when its caller is cancelled.
+    A change is durable, as far as the store is, before the method returns.
+
+    Raises (any method):
+        StoreUnavailable: nothing was changed.
+    """
+
+    async def start(self) -> None:
+        """Open it. Call once, inside the loop."""
+        ...
+
+    async def stop(self) -> None:
+        """Close it; what was acknowledged stays. Works unstarted and twice."""
+        ...
+
+    async def insert(self, job: Job, delivery: Delivery | None) -> Job:
+        """Keep a new job with the callback it owes; in one step with the look-up of its key.
+
+        Returns the job itself, or the one that holds its idempotency key already.
+
+        Raises:
+            Conflict: the key belongs to a job with another fingerprint.
+        """
+        ...
+
+    async def claim(self, job_id: str, now: float) -> Job | None:
+        """Move one job from queued to processing, attempt + 1; None if it is not queued.
+
+        Two claims of one id cannot both succeed.
+        """
+        ...
+
+    async def requeue(self, job_id: str, *, spent: bool) -> Job | None:
+        """Move one job from processing back to queued; None if it is not processing.
+
+        Args:
+            spent: the attempt was shown to somebody: the next one gets a new number.
+        """
+        ...
+
+    async def append(self, batches: Sequence[Batch]) -> None:
+        """Add events to the logs of running jobs. A batch of an ended job is dropped."""
+        ...
+
+    async def finish(
+        self, job_id: str, outcome: Outcome, rest: Batch, now: float, body: bytes | None
+    ) -> Job | None:
+        """End a job: last events, final state and callback body in one step.
+
+        None, and nothing is changed, if the job is over already.
+
+        Args:
+            rest: events not yet appended; the last is the terminal one.
+            body: what its callback is to carry; the delivery becomes due `now`.
+        """
+        ...
+
+    async def get(self, job_id: str) -> Job | None:
+        """The job as last stored; None if unknown or pruned."""
+        ...
+
+    async def log(self, job_id: str) -> EventLog | None:
+        """All stored events of a job; None if it is unknown or pruned."""
+        ...
+
+    async def unfinished(self) -> list[Job]:
+        """Jobs queued or processing, oldest first."""
+        ...
+
+    async def due(self, now: float, limit: int) -> list[Delivery]:
+        """Pending deliveries whose next attempt is due, the longest due first."""
+        ...
+
+    async def record(self, delivery: Delivery) -> None:
+        """Replace a delivery by its newer version."""
+        ...
+
+    async def deliveries(self, *, tenant: str | None = None) -> list[Delivery]:
+        """Callbacks owed or made, newest first."""
+        ...
+
+    async def prune(self, before: float) -> list[str]:
+        """Forget jobs that ended before that time, with their logs and settled callbacks.
+
+        A job whose callback is still pending stays. Returns the ids forgotten.
+        """
+        ...

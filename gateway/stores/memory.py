@@ -1,0 +1,132 @@
+"""A store in this process's memory: fast, and gone with the process."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway import jobs
+from gateway.errors import Conflict
+from gateway.jobs import Job, Outcome, State
+from gateway.log import EventLog
+from gateway.stores import Batch
+from gateway.webhooks import Delivery, DeliveryState
+
+
+class MemoryStore:
+    """Dictionaries. Each method runs without a pause, which is what makes it atomic."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._logs: dict[str, EventLog] = {}
+        self._keys: dict[str, str] = {}
+        self._deliveries: dict[str, Delivery] = {}
+
+    async def start(self) -> None:
+        """There is nothing to open."""
+
+    async def stop(self) -> None:
+        """There is nothing to close."""
+
+    async def insert(self, job: Job, delivery: Delivery | None) -> Job:
+        if job.idempotency_key is not None:
+            held = self._keys.setdefault(job.idempotency_key, job.id)
+            if held != job.id:
+                earlier = self._jobs[held]
+                if earlier.fingerprint != job.fingerprint:
+                    raise Conflict
+                return earlier
+        self._jobs[job.id] = job
+        self._logs[job.id] = EventLog()
+        if delivery is not None:
+            self._deliveries[job.id] = delivery
+        return job
+
+    async def claim(self, job_id: str, now: float) -> Job | None:
+        job = self._jobs.get(job_id)
+        if job is None or job.state is not State.QUEUED:
+            return None
+        claimed = self._jobs[job_id] = jobs.move(job, State.PROCESSING, now)
+        return claimed
+
+    async def requeue(self, job_id: str, *, spent: bool) -> Job | None:
+        job = self._jobs.get(job_id)
+        if job is None or job.state is not State.PROCESSING:
+            return None
+        job = jobs.move(job, State.QUEUED, 0.0)
+        if not spent:
+            job = msgspec.structs.replace(job, attempt=job.attempt - 1)
+        self._jobs[job_id] = job
+        return job
+
+    async def append(self, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            if not self._jobs[batch.job_id].state.final:
+                self._extend(batch)
+
+    async def finish(
+        self, job_id: str, outcome: Outcome, rest: Batch, now: float, body: bytes | None
+    ) -> Job | None:
+        job = self._jobs.get(job_id)
+        if job is None or job.state.final:
+            return None
+        self._extend(rest)
+        job = self._jobs[job_id] = jobs.finish(job, outcome, now)
+        delivery = self._deliveries.get(job_id)
+        if delivery is not None:
+            self._deliveries[job_id] = msgspec.structs.replace(
+                delivery, state=DeliveryState.PENDING, body=body, next_at=now
+            )
+        return job
+
+    async def get(self, job_id: str) -> Job | None:
+        return self._jobs.get(job_id)
+
+    async def log(self, job_id: str) -> EventLog | None:
+        return self._logs.get(job_id)
+
+    async def unfinished(self) -> list[Job]:
+        return [job for job in self._jobs.values() if not job.state.final]
+
+    async def due(self, now: float, limit: int) -> list[Delivery]:
+        pending = [
+            delivery
+            for delivery in self._deliveries.values()
+            if delivery.state is DeliveryState.PENDING and delivery.next_at <= now
+        ]
+        return sorted(pending, key=lambda delivery: delivery.next_at)[:limit]
+
+    async def record(self, delivery: Delivery) -> None:
+        if delivery.job_id in self._deliveries:
+            self._deliveries[delivery.job_id] = delivery
+
+    async def deliveries(self, *, tenant: str | None = None) -> list[Delivery]:
+        return [
+            delivery
+            for delivery in reversed(self._deliveries.values())
+            if tenant is None or delivery.tenant == tenant
+        ]
+
+    async def prune(self, before: float) -> list[str]:
+        gone = [
+            job.id
+            for job in self._jobs.values()
+            if job.finished_at is not None and job.finished_at < before and self._settled(job.id)
+        ]
+        for job_id in gone:
+            job = self._jobs.pop(job_id)
+            del self._logs[job_id]
+            self._deliveries.pop(job_id, None)
+            if job.idempotency_key is not None:
+                del self._keys[job.idempotency_key]
+        return gone
+
+    def _settled(self, job_id: str) -> bool:
+        delivery = self._deliveries.get(job_id)
+        return delivery is None or delivery.state is not DeliveryState.PENDING
+
+    def _extend(self, batch: Batch) -> None:
+        log = self._logs[batch.job_id]
+        if batch.first.attempt != log.attempt:
+            log.begin(batch.first.attempt)
+        for event in batch.events:
+            log.append(event)
