@@ -1,0 +1,71 @@
+# One command each. A virtual environment is made on first use and follows the requirements files.
+PYTHON ?= python3
+PORT ?= 0
+# As many test processes as cores; `make test JOBS=0` runs them in one.
+JOBS ?= auto
+TESTS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test check format lint types bench clean
+
+help:
+	@echo "make demo    start the gateway with its built-in simulator (PORT=8080 to choose the port)"
+	@echo "make test    run every test (TESTS=tests/test_log.py for one file)"
+	@echo "make check   format, lint, types, then the tests"
+	@echo "make format  put the code in its form"
+	@echo "make bench   CPU time per unit of work, beside a bare aiohttp server"
+
+demo: $(VENV)/runs
+	@$(BIN)/python run.py demo --port $(PORT)
+
+test: $(VENV)/tests
+	@$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+
+check: lint types test
+
+lint: $(VENV)/tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: $(VENV)/tests
+	@$(BIN)/mypy
+
+format: $(VENV)/tests
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/tests
+	@$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+
+# What needs `lint` and `test` one after the other must not run them side by side.
+.NOTPARALLEL:
+
+$(VENV)/runs: requirements.txt | $(VENV)/made
+	@echo "Installing what runs the gateway (once) …"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/tests: requirements.txt requirements-dev.txt | $(VENV)/made
+	@echo "Installing what runs and tests the gateway (once) …"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@ $(VENV)/runs
+
+$(VENV)/made:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "There is no $(PYTHON) here. Install Python 3.11 or newer, or name one: make PYTHON=python3.12 …" >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is older than 3.11. Name a newer one: make PYTHON=python3.12 …" >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments. On Debian or Ubuntu: sudo apt-get install python3-venv" >&2; \
+		exit 1; }
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
