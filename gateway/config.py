@@ -1,0 +1,305 @@
+"""The configuration: texts in, checked values out, or everything that is wrong at once.
+
+Defaults, then `gateway.toml`, then the environment; each wins over the one before. Nothing
+is read here: the caller brings the texts and the environment.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from gateway import catalog as catalogs
+from gateway import rules, tenants
+from gateway.catalog import DEFAULT_MODEL, Catalog
+from gateway.errors import InvalidRequest, UnknownModel
+from gateway.jobs import Start
+from gateway.origins import is_loopback
+from gateway.problems import ConfigError, Problem, Report, nearest, shown
+from gateway.rules import Rule
+from gateway.tenants import Tenant
+
+__all__ = ["Config", "ConfigError", "Problem", "Settings", "parse"]
+
+ENVIRONMENT = "environment"
+
+_DAY = 86_400
+_YEAR = 366 * _DAY
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting, checked; `conf/gateway.toml` says what each means. Times in seconds."""
+
+    # Where it listens, and how it is seen.
+    host: Annotated[str, rules.host()] = "127.0.0.1"
+    server_port: Annotated[int, rules.whole(0, 65_535)] = 5000
+    public_url: Annotated[str | None, rules.url()] = None
+    trusted_proxies: Annotated[tuple[str, ...], rules.listed(rules.network())] = ()
+    max_body_bytes: Annotated[int, rules.whole(1024, 1 << 30)] = 1 << 20
+
+    # Who may come in.
+    allowed_origins: Annotated[tuple[str, ...], rules.listed(rules.origin())] = ()
+    jwt_secret: Annotated[str | None, rules.secret(32)] = None
+    anonymous_app: Annotated[str | None, rules.text(100)] = None
+    poll_needs_app_code: Annotated[bool, rules.flag()] = False
+    dev_mode: Annotated[bool, rules.flag()] = False
+
+    # The queue and the runs.
+    workers: Annotated[int, rules.whole(1, 100_000)] = 1000
+    queue_max_size: Annotated[int, rules.whole(1, 10_000_000)] = 10_000
+    queue_timeout: Annotated[float, rules.seconds(0.01, _YEAR)] = 900.0
+    request_timeout: Annotated[float, rules.seconds(0.01, _DAY)] = 300.0
+    first_token_timeout: Annotated[float, rules.seconds(0.01, _DAY)] = 60.0
+    token_timeout: Annotated[float, rules.seconds(0.01, _DAY)] = 30.0
+    start: Annotated[Start, rules.choice(Start)] = Start.ON_INIT
+    connect_timeout: Annotated[float, rules.seconds(0.01, _DAY)] = 60.0
+    abandon_after: Annotated[float, rules.seconds(0.01, _YEAR)] = 300.0
+    disconnect_grace: Annotated[float, rules.seconds(0, _DAY)] = 10.0
+    drain_timeout: Annotated[float, rules.seconds(0, _DAY)] = 30.0
+
+    # Streams.
+    heartbeat: Annotated[float, rules.seconds(0, _DAY)] = 15.0
+    stream_max_age: Annotated[float, rules.seconds(1, _YEAR)] = 900.0
+    max_streams: Annotated[int, rules.whole(1, 10_000_000)] = 10_000
+    max_streams_per_app: Annotated[int, rules.whole(1, 10_000_000)] = 5_000
+
+    # Callbacks.
+    callback_allowed_origins: Annotated[tuple[str, ...], rules.listed(rules.origin("public"))] = ()
+    callback_origin_rewrites: Annotated[
+        Mapping[str, str], rules.mapped(rules.origin(), rules.origin())
+    ] = msgspec.field(default_factory=dict)
+    callback_secret: Annotated[tuple[str, ...], rules.signing_keys()] = ()
+    callback_timeout: Annotated[float, rules.seconds(0.01, 3600)] = 15.0
+    callback_deadline: Annotated[float, rules.seconds(1, _YEAR)] = 86_400.0
+
+    # What is kept.
+    data_dir: Annotated[str | None, rules.text(4096)] = None
+    redis_url: Annotated[str | None, rules.redis_url()] = None
+    retention: Annotated[float, rules.seconds(0, 10 * _YEAR)] = 3600.0
+
+    # Models and those who serve them.
+    default_model: Annotated[str, rules.text()] = DEFAULT_MODEL
+    fallback_models: Annotated[tuple[str, ...], rules.listed(rules.text())] = ()
+    together_ai_api_key: Annotated[str | None, rules.key()] = None
+    groq_api_key: Annotated[str | None, rules.key()] = None
+    openai_api_key: Annotated[str | None, rules.key()] = None
+    anthropic_api_key: Annotated[str | None, rules.key()] = None
+    # Without /v1: providers write it themselves.
+    together_base_url: Annotated[str, rules.url(drop="/v1")] = "https://api.together.ai"
+    groq_base_url: Annotated[str, rules.url(drop="/v1")] = "https://api.groq.com/openai"
+    openai_base_url: Annotated[str, rules.url(drop="/v1")] = "https://api.openai.com"
+    anthropic_base_url: Annotated[str, rules.url(drop="/v1")] = "https://api.anthropic.com"
+
+    # What it tells its operator.
+    log_level: Annotated[str, rules.word(("debug", "info", "warning", "error"))] = "info"
+    log_format: Annotated[str, rules.word(("json", "console"))] = "json"
+    debug_mode: Annotated[bool, rules.flag()] = False
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Name and value of each setting, for a person; secrets are only said to be there."""
+        pairs = [(name, getattr(self, name)) for name in self.__struct_fields__]
+        return [(name, "…" if RULES[name].secret and value else value) for name, value in pairs]
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+
+RULES: dict[str, Rule] = rules.rules_of(Settings)
+
+# The environment's other names; the setting's own name wins.
+ALIASES = {"CORS_ORIGINS": "allowed_origins", "TOGETHER_API_KEY": "together_ai_api_key"}
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the gateway is told, checked.
+
+    Attributes:
+        warnings: sentences for the start-up log: what is allowed, but should be known.
+    """
+
+    settings: Settings
+    tenants: tuple[Tenant, ...]
+    catalog: Catalog
+    warnings: tuple[str, ...] = ()
+
+
+def parse(
+    *,
+    toml: str | None,
+    env: Mapping[str, str],
+    apps: str | None,
+    models: str | None,
+    conf_dir: str = "conf",
+) -> Config:
+    """Check all four sources together.
+
+    Args:
+        toml: the text of `gateway.toml`, as `apps` is that of `apps.json` and `models` that
+            of `models.toml`; None where there is no such file.
+        env: environment variables; unknown ones are no concern, empty ones are absent.
+        conf_dir: the folder of the files, for the messages.
+
+    Raises:
+        ConfigError: everything that is wrong, in all of them.
+    """
+    found: list[Problem] = []
+    catalog = catalogs.parse(models, Report(f"{conf_dir}/models.toml", found))
+    # Behind a broken file nothing is known of its names: looking for them reports phantoms.
+    models_known = not found
+    app_report = Report(f"{conf_dir}/apps.json", found)
+    known_tenants = tenants.parse(apps, app_report)
+    apps_known = not any(problem.file == app_report.file for problem in found)
+    sources = _Sources(toml, env, conf_dir, found)
+    if models_known:
+        _check_models(sources, catalog)
+        for tenant in known_tenants:
+            _check_tenant_models(tenant, catalog, app_report.under("app_codes").under(tenant.name))
+    if apps_known:
+        _check_tenants(sources, known_tenants)
+    if found:
+        raise ConfigError(found)
+    warnings = _warnings(sources.settings, known_tenants, catalog, tenants.in_clear(apps))
+    return Config(
+        settings=sources.settings, tenants=known_tenants, catalog=catalog, warnings=warnings
+    )
+
+
+class _Sources:
+    """The settings as they come, and which source each came from."""
+
+    def __init__(
+        self, toml: str | None, env: Mapping[str, str], conf_dir: str, found: list[Problem]
+    ) -> None:
+        self._file = Report(f"{conf_dir}/gateway.toml", found)
+        self._environment = Report(ENVIRONMENT, found)
+        self._env_names = _env_names(env)
+        values = _from_toml(toml, self._file) | self._from_env(env)
+        if values.get("debug_mode") and "log_level" not in values:
+            values["log_level"] = "debug"
+        self.settings = Settings(**values)
+
+    def _from_env(self, env: Mapping[str, str]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for field, name in self._env_names.items():
+            rule, text = RULES[field], env[name].strip()
+            values |= rules.read({name: rule}, {name: rule.from_text(text)}, self._environment)
+        return {field: values[name] for field, name in self._env_names.items() if name in values}
+
+    def add(self, field: str, expected: str, hint: str = "") -> None:
+        """Note a problem with a setting where the setting was made."""
+        got = shown(getattr(self.settings, field))
+        if field in self._env_names:
+            self._environment.add(self._env_names[field], expected, got, hint)
+        else:
+            self._file.add(field, expected, got, hint)
+
+
+def _env_names(env: Mapping[str, str]) -> dict[str, str]:
+    """Which variable each setting is taken from."""
+    names = {field: name for name, field in ALIASES.items() if env.get(name, "").strip()}
+    return names | {name: name.upper() for name in RULES if env.get(name.upper(), "").strip()}
+
+
+def _from_toml(text: str | None, report: Report) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        report.add("", "valid TOML", hint=f"{error}.")
+        return {}
+    for key in [key for key in raw if key not in RULES]:
+        alias = ALIASES.get(key.upper())
+        report.unknown(key, [alias] if alias else RULES)
+        del raw[key]
+    return rules.read(RULES, raw, report)
+
+
+def _check_models(sources: _Sources, catalog: Catalog) -> None:
+    settings = sources.settings
+    names = [("default_model", settings.default_model)]
+    names += [("fallback_models", name) for name in settings.fallback_models]
+    for field, name in names:
+        hint = _unknown_model(catalog, name)
+        if hint:
+            sources.add(field, "models of conf/models.toml", hint)
+
+
+def _unknown_model(catalog: Catalog, name: str) -> str:
+    try:
+        catalog.resolve(name)
+    except UnknownModel as error:
+        return str(error)
+    return ""
+
+
+def _check_tenant_models(tenant: Tenant, catalog: Catalog, report: Report) -> None:
+    for name in tenant.allowed_models or ():
+        _report_unknown(catalog, name, "allowed_models", report)
+    for kind in tenant.request_types:
+        part = report.under("allowed_request_types").under(kind.name)
+        for name in kind.fallback_models:
+            _report_unknown(catalog, name, "fallback_models", part)
+        if kind.model and not _report_unknown(catalog, kind.model, "model", part):
+            _report_temperature(catalog, kind.model, kind.temperature, part)
+
+
+def _report_unknown(catalog: Catalog, name: str, key: str, report: Report) -> bool:
+    hint = _unknown_model(catalog, name)
+    if hint:
+        report.add(key, "models of conf/models.toml", shown(name), hint)
+    return bool(hint)
+
+
+def _report_temperature(
+    catalog: Catalog, model: str, temperature: float | None, report: Report
+) -> None:
+    try:
+        catalog.check(catalog.resolve(model), {"temperature": temperature})
+    except InvalidRequest as error:
+        report.add("temperature", "what its model takes", shown(temperature), str(error))
+
+
+def _check_tenants(sources: _Sources, known: tuple[Tenant, ...]) -> None:
+    settings = sources.settings
+    names = [tenant.name for tenant in known]
+    if settings.anonymous_app is not None and settings.anonymous_app not in names:
+        hint = nearest(settings.anonymous_app, names)
+        sources.add("anonymous_app", "the name of an app in apps.json", hint)
+    if not known and not is_loopback(settings.host):
+        sources.add(
+            "host",
+            "a loopback address while no app is configured",
+            "`python run.py app add NAME` adds one.",
+        )
+
+
+def _warnings(
+    settings: Settings, known: tuple[Tenant, ...], catalog: Catalog, codes_in_clear: bool
+) -> tuple[str, ...]:
+    provider = catalog.resolve(settings.default_model).provider
+    said = {
+        "DEV_MODE is on: pages and callbacks on this machine's own origins are allowed. "
+        "Never use it in production.": settings.dev_mode,
+        f"ANONYMOUS_APP is set: requests without a credential are made as "
+        f"{settings.anonymous_app}.": settings.anonymous_app is not None,
+        "JWT_SECRET is not set: user tokens are refused, and stream links end with this "
+        "process.": settings.jwt_secret is None,
+        "No app is configured: every request is refused.": not known,
+        "apps.json holds app codes in the clear: `sha256:` and their SHA-256 would "
+        "do.": codes_in_clear,
+        f"There is no key for {provider}, which serves the default model "
+        f"{settings.default_model}.": provider in KEYS
+        and getattr(settings, KEYS[provider]) is None,
+    }
+    return tuple(text for text, holds in said.items() if holds)
+
+
+# The setting that holds each provider's key.
+KEYS = {
+    "together": "together_ai_api_key",
+    "groq": "groq_api_key",
+    "openai": "openai_api_key",
+    "anthropic": "anthropic_api_key",
+}

@@ -1,0 +1,79 @@
+"""What is wrong with a configuration, as data: all of it at once, and never a secret."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+# user:password@ of an address.
+_USER_INFO = re.compile(r"//[^/@\s]*@")
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to mend.
+
+    Attributes:
+        file: the file, or `environment`.
+        key: the setting as it is named there; "" where the whole file is at fault.
+        expected: what would be right, in words.
+        got: what is there instead; None where it is missing or may be a secret.
+        hint: one sentence that may help; "" where there is none.
+    """
+
+    file: str
+    key: str
+    expected: str
+    got: str | None = None
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}: {self.key}" if self.key else self.file
+        got = "" if self.got is None else f", not {self.got}"
+        hint = f". {self.hint}" if self.hint else ""
+        return f"{where}: expected {self.expected}{got}{hint}"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. `str` is a line for each problem."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class Report:
+    """Where the problems of one file, or of one part of it, are noted down."""
+
+    def __init__(self, file: str, found: list[Problem], prefix: str = "") -> None:
+        """Note problems of `file` in `found`, a list that several reports may share."""
+        self.file = file
+        self._found = found
+        self._prefix = prefix
+
+    def under(self, key: str) -> "Report":
+        """The report of a part: its keys are written after `key` and a dot."""
+        return Report(self.file, self._found, f"{self._prefix}{key}.")
+
+    def add(self, key: str, expected: str, got: str | None = None, hint: str = "") -> None:
+        """Note one problem; `got` as `shown` gives it."""
+        name = f"{self._prefix}{key}" if key else self._prefix.removesuffix(".")
+        self._found.append(Problem(file=self.file, key=name, expected=expected, got=got, hint=hint))
+
+    def unknown(self, key: str, known: Iterable[str]) -> None:
+        """Note a key that means nothing here, with the nearest that does."""
+        self.add(key, "a known key", hint=nearest(key, known))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`Did you mean …?` with the known name that looks most like it; "" if none does."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"Did you mean {close[0]}?" if close else ""
+
+
+def shown(value: object) -> str:
+    """A value for a message: as JSON, short, without the password of an address."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = _USER_INFO.sub("//…@", text)
+    return text if len(text) <= 80 else f"{text[:79]}…"
