@@ -21,6 +21,7 @@ GatewayError
 │   ├── Draining              503  DRAINING
 │   └── StoreUnavailable      503  STORE_UNAVAILABLE
 └── ProviderError             502  AI_SERVICE_ERROR
+    ├── ProviderRateLimited   502  AI_SERVICE_ERROR
     ├── ProviderTimeout       504  TIMEOUT
     └── ProviderRefused       400  INVALID_REQUEST
 
@@ -172,6 +173,14 @@ class ProviderError(GatewayError):
     code = "AI_SERVICE_ERROR"
     status = 502
     default = "The AI service failed."
+    rate_limited: ClassVar[bool] = False
+
+
+class ProviderRateLimited(ProviderError):
+    """The provider has no room for this key now; `retryable` is always true."""
+
+    rate_limited = True
+    default = "The AI service is over its rate limit."
 
 
 class ProviderTimeout(ProviderError):

@@ -72,6 +72,13 @@ class Start(StrEnum):
     ON_CONNECT = "on_connect"
 
 
+class Lane(StrEnum):
+    """What a job is to its caller: somebody watches, or it may take its time."""
+
+    LIVE = "live"
+    BACKGROUND = "background"
+
+
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
     """Whose job it is: a tenant, and one of its users where one was named."""
 
@@ -111,8 +118,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         door: the surface that made it.
         priority: 0 is first, 9 is last.
-        weight: its tenant's share of the workers.
         attempt: how often a worker began it; 0 while it has never run.
+        failures: attempts that were lost after a reader had seen some of their answer.
         idempotency_key: unique within the tenant; None where the caller gave none.
         fingerprint: digest of what was asked, to tell a repeat from another request.
         expires_at: when it stops waiting for a worker.
@@ -126,8 +133,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires_at: float
     state: State = State.QUEUED
     priority: int = 5
-    weight: float = 1.0
+    lane: Lane = Lane.LIVE
     attempt: int = 0
+    failures: int = 0
     claimed_at: float | None = None
     finished_at: float | None = None
     outcome: Outcome | None = None

@@ -72,6 +72,13 @@ class EventLog:
         """The id of the newest event; `0-0` of an empty log."""
         return self.cursor(len(self.events))
 
+    @property
+    def next(self) -> Cursor:
+        """The id that the next event will have."""
+        if not self._attempts:
+            raise AssertionError("an event belongs to an attempt")
+        return Cursor(self._attempts[-1], len(self.events) - self._starts[-1] + 1)
+
     def begin(self, attempt: int) -> None:
         """Let all that follows belong to `attempt`, which must be newer than the last."""
         if self.closed:

@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from gateway.events import Event
-from gateway.jobs import Job, Outcome
+from gateway.jobs import Job, Outcome, Owner
 from gateway.log import Cursor, EventLog
 from gateway.webhooks import Delivery
 
@@ -29,6 +29,9 @@ class Store(Protocol):
         StoreUnavailable: nothing was changed.
     """
 
+    # What was acknowledged is still there after the process.
+    durable: bool
+
     async def start(self) -> None:
         """Open it. Call once, inside the loop."""
         ...
@@ -47,6 +50,10 @@ class Store(Protocol):
         """
         ...
 
+    async def find(self, idempotency_key: str) -> Job | None:
+        """The job that holds this key."""
+        ...
+
     async def claim(self, job_id: str, now: float) -> Job | None:
         """Move one job from queued to processing, attempt + 1; None if it is not queued.
 
@@ -58,7 +65,7 @@ class Store(Protocol):
         """Move one job from processing back to queued; None if it is not processing.
 
         Args:
-            spent: the attempt was shown to somebody: the next one gets a new number.
+            spent: the attempt counts among the job's failures.
         """
         ...
 
@@ -103,9 +110,10 @@ class Store(Protocol):
         """Callbacks owed or made, newest first."""
         ...
 
-    async def prune(self, before: float) -> list[str]:
+    async def prune(self, before: float) -> list[tuple[str, Owner]]:
         """Forget jobs that ended before that time, with their logs and settled callbacks.
 
-        A job whose callback is still pending stays. Returns the ids forgotten.
+        A job whose callback is still pending stays. Returns the ids forgotten, and whose
+        they were.
         """
         ...

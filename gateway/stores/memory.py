@@ -6,7 +6,7 @@ import msgspec
 
 from gateway import jobs
 from gateway.errors import Conflict
-from gateway.jobs import Job, Outcome, State
+from gateway.jobs import Job, Outcome, Owner, State
 from gateway.log import EventLog
 from gateway.stores import Batch
 from gateway.webhooks import Delivery, DeliveryState
@@ -14,6 +14,8 @@ from gateway.webhooks import Delivery, DeliveryState
 
 class MemoryStore:
     """Dictionaries. Each method runs without a pause, which is what makes it atomic."""
+
+    durable = False
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
@@ -41,6 +43,10 @@ class MemoryStore:
             self._deliveries[job.id] = delivery
         return job
 
+    async def find(self, idempotency_key: str) -> Job | None:
+        held = self._keys.get(idempotency_key)
+        return None if held is None else self._jobs[held]
+
     async def claim(self, job_id: str, now: float) -> Job | None:
         job = self._jobs.get(job_id)
         if job is None or job.state is not State.QUEUED:
@@ -53,8 +59,8 @@ class MemoryStore:
         if job is None or job.state is not State.PROCESSING:
             return None
         job = jobs.move(job, State.QUEUED, 0.0)
-        if not spent:
-            job = msgspec.structs.replace(job, attempt=job.attempt - 1)
+        if spent:
+            job = msgspec.structs.replace(job, failures=job.failures + 1)
         self._jobs[job_id] = job
         return job
 
@@ -106,13 +112,13 @@ class MemoryStore:
             if tenant is None or delivery.tenant == tenant
         ]
 
-    async def prune(self, before: float) -> list[str]:
+    async def prune(self, before: float) -> list[tuple[str, Owner]]:
         gone = [
-            job.id
+            (job.id, job.owner)
             for job in self._jobs.values()
             if job.finished_at is not None and job.finished_at < before and self._settled(job.id)
         ]
-        for job_id in gone:
+        for job_id, _ in gone:
             job = self._jobs.pop(job_id)
             del self._logs[job_id]
             self._deliveries.pop(job_id, None)

@@ -1,0 +1,1 @@
+"""What runs a job and lets it be read: knows protocols, never a concrete provider or store."""

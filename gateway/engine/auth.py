@@ -1,0 +1,195 @@
+"""Who is asking: one place that knows every form of credential.
+
+An app code is looked up by its digest. A user token is a JWT (RFC 7519), HS256, made by the
+app's own back end. A stream token is a JWT that the gateway makes, for reading one job; its
+key is derived, so that neither kind can ever pass for the other.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jwt
+import msgspec
+
+from gateway import tenants
+from gateway.errors import Unauthenticated
+from gateway.jobs import Job, Owner
+from gateway.tenants import Tenant
+
+_ALGORITHM = "HS256"
+_STREAM_AUDIENCE = "stream"
+# No token is longer; a longer one is refused unread.
+_TOKEN_MOST_BYTES = 4096
+# A user token that is good for longer than a year is a mistake, or a find.
+_LIFE_MOST_S = 366 * 86_400
+STREAM_TOKEN_MOST_S = 3600
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks, and for what it was let in.
+
+    Attributes:
+        user: the user of the tenant for whom it is asked; None for the tenant itself.
+        proven: the user is named by a token, and may be read as nobody else.
+        job_id: the one job a stream token may read; None for other credentials.
+    """
+
+    tenant: Tenant
+    user: str | None = None
+    proven: bool = False
+    job_id: str | None = None
+
+    def owner(self, named: str | None = None) -> Owner:
+        """Whose a job of this principal is. A token's user beats the one `named` in a body."""
+        return Owner(tenant=self.tenant.name, user=self.user if self.proven else named)
+
+    def may_read(self, job_id: str, owner: Owner) -> bool:
+        """The job is this principal's own."""
+        if self.job_id is not None:
+            return job_id == self.job_id
+        own = owner.tenant == self.tenant.name
+        return own and (not self.proven or owner.user == self.user)
+
+
+class Auth:
+    """Checks credentials. Needs no store and keeps no state."""
+
+    def __init__(
+        self,
+        apps: Iterable[Tenant],
+        *,
+        jwt_secret: str | None,
+        stream_secret: str,
+        anonymous_app: str | None = None,
+        now: Callable[[], float],
+    ) -> None:
+        """Know the apps.
+
+        Args:
+            jwt_secret: of user tokens; None where none are taken.
+            stream_secret: what the key of stream tokens is derived from.
+            anonymous_app: the name of the app for requests without a credential.
+        """
+        self._by_digest = {app.code_digest: app for app in apps}
+        self._by_name = {app.name: app for app in self._by_digest.values()}
+        self._jwt_secret = jwt_secret
+        self._stream_key = hmac.digest(stream_secret.encode(), b"stream token", "sha256")
+        self._anonymous = self._by_name[anonymous_app] if anonymous_app else None
+        self._now = now
+
+    def tenant(self, name: str) -> Tenant | None:
+        """The app of that name."""
+        return self._by_name.get(name)
+
+    def anonymous(self) -> Principal:
+        """Who asks without any credential.
+
+        Raises:
+            Unauthenticated: nobody may.
+        """
+        if self._anonymous is None:
+            raise Unauthenticated
+        return Principal(tenant=self._anonymous)
+
+    def app(self, code: str) -> Principal:
+        """Who holds an app code.
+
+        Raises:
+            Unauthenticated: it is nobody's.
+        """
+        # Found by its digest: how long the look-up takes tells nothing of the code.
+        tenant = self._by_digest.get(tenants.digest(code))
+        if tenant is None:
+            raise Unauthenticated("Unknown app code.")
+        return Principal(tenant=tenant)
+
+    def bearer(self, token: str) -> Principal:
+        """Who holds what came as a bearer token: an app code or a user token.
+
+        Raises:
+            Unauthenticated: neither.
+        """
+        if token.count(".") == 2 and token.startswith("ey"):
+            return self.user(token)
+        return self.app(token)
+
+    def user(self, token: str) -> Principal:
+        """The user whom a user token names.
+
+        Raises:
+            Unauthenticated: wrong, expired, or good for too long.
+        """
+        if self._jwt_secret is None:
+            raise Unauthenticated("User tokens are not taken here.")
+        claims = self._decode(token, self._jwt_secret.encode(), ["exp", "sub", "app"])
+        tenant = self._by_name.get(claims["app"]) if isinstance(claims["app"], str) else None
+        if tenant is None or not claims["sub"] or claims.get("aud") == _STREAM_AUDIENCE:
+            raise Unauthenticated("The token is not valid.")
+        if claims["exp"] > self._now() + _LIFE_MOST_S:
+            raise Unauthenticated("The token is good for too long.")
+        return Principal(tenant=tenant, user=claims["sub"], proven=True)
+
+    # -- stream tokens ------------------------------------------------------------------------
+
+    def stream_token(self, job: Job, life_s: float) -> str:
+        """A token that reads `job`, good from its creation for `life_s`, at most an hour.
+
+        The same job and life give the same token.
+        """
+        claims = {
+            "aud": _STREAM_AUDIENCE,
+            "sub": job.id,
+            "app": job.owner.tenant,
+            "exp": int(job.created_at + min(life_s, STREAM_TOKEN_MOST_S)),
+        }
+        return jwt.encode(claims, self._stream_key, algorithm=_ALGORITHM)
+
+    def reader(self, token: str) -> Principal:
+        """Who holds a token that came with a request to read: any kind of credential.
+
+        Raises:
+            Unauthenticated: not valid, or expired.
+        """
+        if not token.startswith("ey") or token.count(".") != 2:
+            return self.app(token)
+        try:
+            claims = self._decode(token, self._stream_key, ["exp", "sub", "app", "aud"])
+        except Unauthenticated:
+            return self.user(token)
+        tenant = self._by_name.get(claims["app"])
+        if tenant is None:
+            raise Unauthenticated("The token is not valid.")
+        return Principal(tenant=tenant, job_id=claims["sub"])
+
+    def _decode(self, token: str, key: bytes, required: list[str]) -> dict[str, Any]:
+        if len(token) > _TOKEN_MOST_BYTES:
+            raise Unauthenticated("The token is too long.")
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=[_ALGORITHM],
+                options={
+                    "require": required,
+                    "verify_aud": False,
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                },
+            )
+        except (jwt.InvalidTokenError, ValueError, RecursionError):
+            raise Unauthenticated("The token is not valid.") from None
+        now = self._now()
+        expires, begins = claims["exp"], claims.get("nbf", 0)
+        if not isinstance(expires, int | float) or not isinstance(begins, int | float):
+            raise Unauthenticated("The token is not valid.")
+        if not begins <= now < expires:
+            raise Unauthenticated("The token has expired, or is not good yet.")
+        return claims
+
+
+def new_stream_secret(random_bytes: Callable[[int], bytes]) -> str:
+    """A secret for stream tokens where the configuration has none: good for this process."""
+    return hashlib.sha256(random_bytes(32)).hexdigest()

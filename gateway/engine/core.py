@@ -1,0 +1,457 @@
+"""The engine as the surfaces see it: submit, look, read, cancel."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from gateway import jobs
+from gateway.catalog import Catalog
+from gateway.engine.auth import Auth, Principal
+from gateway.engine.hub import Channel, Hub
+from gateway.engine.limits import Limits
+from gateway.engine.queue import Queue
+from gateway.engine.recorder import BodyForm, Recorder
+from gateway.engine.router import Router
+from gateway.engine.worker import Timeouts, Workers
+from gateway.errors import Conflict, Draining, Forbidden, Gone, JobNotFound
+from gateway.events import Cancelled, Expired, Failed, Terminal
+from gateway.jobs import (
+    Callback,
+    Job,
+    Lane,
+    OnDisconnect,
+    OnFailure,
+    Outcome,
+    Owner,
+    Start,
+    State,
+)
+from gateway.messages import Request
+from gateway.providers import Provider
+from gateway.stores import Store
+from gateway.webhooks import Delivery
+
+log = structlog.get_logger(__name__)
+
+# How often waiting jobs are looked at for their time-outs, and old ones for retention, seconds.
+_SWEEP_S = 0.5
+_PRUNE_S = 30.0
+# Owners of forgotten jobs, so that they are told "over" and not "unknown".
+_REMEMBERED = 10_000
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """What bounds the engine, from the settings; times in seconds, sizes in jobs."""
+
+    workers: int
+    queue_max_size: int
+    queue_timeout: float
+    connect_timeout: float
+    disconnect_grace: float
+    drain_timeout: float
+    retention: float
+    callback_deadline: float
+    timeouts: Timeouts
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What a surface wants done: the request, and everything about it that is not the model's.
+
+    Attributes:
+        priority: None for the tenant's own; a better one is lowered to it.
+        idempotency_key: unique in the whole store; the surface puts the tenant into it.
+        fingerprint: digest of what must be the same for a repeat.
+    """
+
+    request: Request
+    door: str
+    user: str | None = None
+    priority: int | None = None
+    lane: Lane = Lane.LIVE
+    on_failure: OnFailure = OnFailure.ERROR
+    on_disconnect: OnDisconnect = OnDisconnect.CONTINUE
+    start: Start = Start.ON_INIT
+    callback: Callback | None = None
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+    context: dict[str, Any] = {}
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as it stands. `position` from 1 and `wait_s` only while it is queued."""
+
+    job: Job
+    position: int | None = None
+    wait_s: float | None = None
+
+
+class Core:
+    """One queue, one set of workers, one hub, over one store.
+
+    Attributes:
+        forms: how each surface writes the body of its callbacks, by the surface's name; the
+            surfaces enter themselves before the start.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        providers: dict[str, Provider],
+        catalog: Catalog,
+        auth: Auth,
+        limits: Limits,
+        limit: Limit,
+        now: Callable[[], float],
+        new_uuid: Callable[[], UUID],
+        rng: Random,
+        on_callback: Callable[[], None],
+    ) -> None:
+        """Put the engine together; nothing runs before `start`.
+
+        Args:
+            on_callback: called when a callback has become due.
+        """
+        self.auth = auth
+        self.catalog = catalog
+        self.limits = limits
+        self.forms: dict[str, BodyForm] = {}
+        self.draining = False
+        self._store = store
+        self._providers = providers
+        self._limit = limit
+        self._now = now
+        self._new_uuid = new_uuid
+        self._on_callback = on_callback
+        self._queue = Queue(capacity=limit.queue_max_size, workers=limit.workers)
+        self._hub = Hub(self._unread)
+        self._recorder = Recorder(store, self._hub, self.forms, now, self._ended)
+        self._workers = Workers(
+            limit.workers,
+            queue=self._queue,
+            hub=self._hub,
+            store=store,
+            recorder=self._recorder,
+            router=Router(catalog, providers),
+            timeouts=limit.timeouts,
+            now=now,
+            rng=rng,
+            on_claim=self._claimed,
+        )
+        # Jobs that have not ended, as last stored.
+        self._jobs: dict[str, Job] = {}
+        # Loop times at which waiting jobs expire, oldest first: in the queue, and for a reader.
+        self._queued: dict[str, float] = {}
+        self._held: dict[str, float] = {}
+        self._forgotten: OrderedDict[str, Owner] = OrderedDict()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # -- life ---------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to run jobs. The store must have been started."""
+        self._workers.start()
+        self._spawn(self._sweep())
+
+    async def drain(self) -> None:
+        """Take nothing new, and give what runs `drain_timeout` to end.
+
+        A durable store keeps what waits for the next process; otherwise it may still run.
+        """
+        self.draining = True
+        if self._store.durable:
+            self._queue.pause()
+        try:
+            async with asyncio.timeout(self._limit.drain_timeout):
+                while self._workers.runs or (self._jobs and not self._store.durable):
+                    await self._workers.idle()
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            log.warning("drain_timed_out", running=len(self._workers.runs))
+
+    async def stop(self) -> None:
+        """End or hand back what is left, and drop all readers. Works unstarted and twice."""
+        self.draining = True
+        self._queue.pause()
+        await self._workers.stop()
+        if not self._store.durable:
+            gone = Failed(code="INTERRUPTED", message="The gateway was stopped.", retryable=True)
+            for job in tuple(self._jobs.values()):
+                await self._end(job, gone)
+        self._hub.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # -- submitting ---------------------------------------------------------------------------
+
+    async def submit(self, principal: Principal, ask: Ask) -> Job:
+        """Accept a request: durable, and in the queue, when this returns.
+
+        Given an idempotency key that is held already, returns the job that holds it.
+        Cancelled, either nothing happened or the job runs.
+
+        Raises:
+            Draining, QueueFull, RateLimited: not now.
+            Forbidden: the tenant may not use the model.
+            UnknownModel: nobody serves it.
+            Conflict: the idempotency key belongs to another request.
+        """
+        if self.draining:
+            raise Draining(retryable=True, retry_after_s=5)
+        tenant = principal.tenant
+        job = self._job(principal, ask)
+        if job.idempotency_key is not None:
+            earlier = await self._store.find(job.idempotency_key)
+            if earlier is not None:
+                return _repeat(job, earlier)
+        self._queue.reserve()
+        try:
+            if tenant.rate_limit is not None:
+                await self.limits.spend(tenant.rate_limit, "app", tenant.name)
+            return await asyncio.shield(self._spawn(self._admit(job)))
+        finally:
+            self._queue.unreserve()
+
+    def _job(self, principal: Principal, ask: Ask) -> Job:
+        now = self._now()
+        tenant = principal.tenant
+        return Job(
+            id=jobs.new_job_id(now, self._new_uuid),
+            owner=principal.owner(ask.user),
+            door=ask.door,
+            request=self._bounded(principal, ask.request),
+            created_at=now,
+            expires_at=now + self._limit.queue_timeout,
+            priority=max(tenant.priority, ask.priority or 0),
+            lane=ask.lane,
+            on_failure=ask.on_failure,
+            on_disconnect=ask.on_disconnect,
+            start=ask.start,
+            callback=ask.callback,
+            idempotency_key=ask.idempotency_key,
+            fingerprint=ask.fingerprint,
+            context=ask.context,
+        )
+
+    def _bounded(self, principal: Principal, request: Request) -> Request:
+        """The request within what its tenant and its model allow."""
+        tenant = principal.tenant
+        model = self.catalog.resolve(request.model)
+        if tenant.allowed_models is not None:
+            for name in (request.model, *request.fallback_models):
+                if not self.catalog.permits(tenant.allowed_models, self.catalog.resolve(name)):
+                    raise Forbidden(f"This app may not use the model {name}.", field="model")
+        wanted = request.max_tokens or tenant.max_tokens
+        if wanted is None:
+            return request
+        ceilings = (tenant.max_tokens, model.max_tokens)
+        most = min(wanted, *(each for each in ceilings if each is not None))
+        return msgspec.structs.replace(request, max_tokens=most)
+
+    async def _admit(self, job: Job) -> Job:
+        held = await self._store.insert(job, self._delivery(job))
+        if held.id == job.id:
+            self._await_worker(job)
+            log.info("job_submitted", job_id=job.id, app=job.owner.tenant, door=job.door)
+        return held
+
+    def _delivery(self, job: Job) -> Delivery | None:
+        if job.callback is None:
+            return None
+        return Delivery(
+            id=f"msg_{job.id}",
+            job_id=job.id,
+            tenant=job.owner.tenant,
+            url=job.callback.url,
+            created_at=job.created_at,
+            deadline=job.created_at + self._limit.callback_deadline,
+        )
+
+    def _await_worker(self, job: Job) -> None:
+        self._jobs[job.id] = job
+        self._hub.open(job.id)
+        if job.start is Start.ON_CONNECT:
+            self._held[job.id] = self._time() + self._limit.connect_timeout
+        else:
+            self._enqueue(job)
+
+    def _enqueue(self, job: Job) -> None:
+        tenant = self.auth.tenant(job.owner.tenant)
+        self._queued[job.id] = self._time() + self._limit.queue_timeout
+        self._queue.enqueue(
+            job.id,
+            job.owner.tenant,
+            priority=job.priority,
+            weight=tenant.weight if tenant else 1.0,
+            cap=tenant.max_concurrent if tenant else None,
+            lane=job.lane,
+        )
+
+    @staticmethod
+    def _time() -> float:
+        return asyncio.get_running_loop().time()
+
+    # -- looking ------------------------------------------------------------------------------
+
+    async def job(self, job_id: str) -> Job | None:
+        """The job as it stands, whoever asks; None for every other text."""
+        if not jobs.is_job_id(job_id):
+            return None
+        return self._jobs.get(job_id) or await self._store.get(job_id)
+
+    async def own(self, principal: Principal, job_id: str) -> Job:
+        """A job of the principal's.
+
+        Raises:
+            JobNotFound: unknown, or somebody else's.
+            Gone: it was the principal's, and its retention is over.
+        """
+        job = await self.job(job_id)
+        if job is None or not principal.may_read(job.id, job.owner):
+            former = self._forgotten.get(job_id)
+            if former is not None and principal.may_read(job_id, former):
+                raise Gone
+            raise JobNotFound
+        return job
+
+    def status(self, job: Job) -> Status:
+        """Where a job stands in the queue."""
+        position = self._queue.position(job.id) if job.state is State.QUEUED else None
+        if position is None:
+            return Status(job=job)
+        return Status(job=job, position=position, wait_s=self._queue.estimate_s(position))
+
+    @property
+    def queue_size(self) -> int:
+        return self._queue.qsize()
+
+    @property
+    def active_workers(self) -> int:
+        return self._queue.running
+
+    @property
+    def readers(self) -> int:
+        return self._hub.readers
+
+    # -- reading ------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def channel(self, job: Job) -> AsyncIterator[Channel]:
+        """The log of a job, to subscribe to inside the block.
+
+        Raises:
+            JobNotFound: it has been forgotten meanwhile.
+        """
+        channel = self._hub.get(job.id)
+        if channel is None:
+            stored = await self._store.log(job.id)
+            if stored is None:
+                raise JobNotFound
+            channel = self._hub.join(job.id, stored)
+        if self._held.pop(job.id, None) is not None:
+            self._enqueue(job)
+        try:
+            yield channel
+        finally:
+            self._hub.left(channel)
+
+    def _unread(self, channel: Channel) -> None:
+        """The last reader of a live job left: some jobs then end."""
+        job = self._jobs.get(channel.job_id)
+        if job is not None and job.on_disconnect is OnDisconnect.CANCEL:
+            asyncio.get_running_loop().call_later(
+                self._limit.disconnect_grace, self._cancel_unread, channel
+            )
+
+    def _cancel_unread(self, channel: Channel) -> None:
+        if not channel.readers and channel.job_id in self._jobs:
+            self._spawn(self._stop(channel.job_id, Cancelled(reason="its reader left")))
+
+    # -- ending -------------------------------------------------------------------------------
+
+    async def cancel(self, job: Job) -> Job:
+        """Stop a job, waiting or running; as it then stands. One that is over stays as it is.
+
+        Cancelled, the job still ends.
+        """
+        if not job.state.final:
+            await asyncio.shield(self._spawn(self._stop(job.id, Cancelled())))
+        return await self.job(job.id) or job
+
+    async def _stop(self, job_id: str, terminal: Terminal) -> None:
+        if await self._workers.interrupt(job_id, terminal):
+            return
+        job = self._jobs.get(job_id)
+        waited = self._queue.remove(job_id) or self._held.pop(job_id, None) is not None
+        if job is not None and waited:
+            await self._end(job, terminal)
+
+    async def _end(self, job: Job, terminal: Terminal) -> None:
+        """End a job that no worker has."""
+        await self._recorder.end(job, self._hub.open(job.id), Outcome(terminal=terminal))
+
+    def _claimed(self, job: Job) -> None:
+        self._jobs[job.id] = job
+        self._queued.pop(job.id, None)
+
+    def _ended(self, job: Job) -> None:
+        self._jobs.pop(job.id, None)
+        self._queued.pop(job.id, None)
+        if job.callback is not None:
+            self._on_callback()
+        usage = job.outcome.usage if job.outcome else None
+        log.info(
+            "job_finished",
+            job_id=job.id,
+            app=job.owner.tenant,
+            door=job.door,
+            state=job.state.value,
+            took_s=round((job.finished_at or job.created_at) - job.created_at, 3),
+            tokens=usage.total_tokens if usage else 0,
+        )
+
+    # -- time passing -------------------------------------------------------------------------
+
+    async def _sweep(self) -> None:
+        pruned_at = self._time()
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            await self._expire(self._queued)
+            await self._expire(self._held)
+            if self._time() - pruned_at >= _PRUNE_S:
+                pruned_at = self._time()
+                await self._prune()
+
+    async def _expire(self, waiting: dict[str, float]) -> None:
+        while waiting:
+            job_id, due = next(iter(waiting.items()))
+            if due > self._time():
+                return
+            await self._stop(job_id, Expired())
+            waiting.pop(job_id, None)
+
+    async def _prune(self) -> None:
+        for job_id, owner in await self._store.prune(self._now() - self._limit.retention):
+            self._forgotten[job_id] = owner
+        while len(self._forgotten) > _REMEMBERED:
+            self._forgotten.popitem(last=False)
+
+
+def _repeat(job: Job, earlier: Job) -> Job:
+    if earlier.fingerprint != job.fingerprint:
+        raise Conflict
+    return earlier

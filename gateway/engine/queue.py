@@ -1,0 +1,245 @@
+"""Who runs next: start-time fair queueing between tenants, with a bounded handicap by priority.
+
+The queue holds ids, never payloads, and can be rebuilt from the store at any time. Every entry
+in a lane may run as soon as the lane has room; entries of a tenant at its cap are parked.
+
+Start-time fair queueing: Goyal, Vin, Cheng, "Start-time Fair Queuing", SIGCOMM 1996.
+"""
+
+import asyncio
+from typing import NamedTuple
+
+from sortedcontainers import SortedList
+
+from gateway.errors import QueueFull
+from gateway.jobs import Lane
+
+# How many jobs of its own tenant one step of priority is worth. It bounds what the lowest
+# priority waits for: nine steps, after which even an endless stream of better jobs is behind it.
+HANDICAP = 10.0
+
+# Newer run times count a tenth.
+_EWMA = 0.1
+
+
+class Ticket(NamedTuple):
+    """A place in the queue. Sorts by `key`, then by arrival."""
+
+    key: float
+    seq: int
+    job_id: str
+    start: float
+    tenant: str
+    lane: Lane
+
+
+class _Tenant:
+    """What the queue knows of one tenant. `held` counts entries in lanes and running."""
+
+    __slots__ = ("cap", "finish", "held", "parked", "ready")
+
+    def __init__(self, cap: int | None) -> None:
+        self.cap = cap
+        self.finish = 0.0
+        self.held = 0
+        self.ready: SortedList[Ticket] = SortedList()
+        self.parked: SortedList[Ticket] = SortedList()
+
+
+class _Lane:
+    __slots__ = ("cap", "entries", "running")
+
+    def __init__(self, cap: int) -> None:
+        self.cap = cap
+        self.running = 0
+        self.entries: SortedList[Ticket] = SortedList()
+
+
+class Queue(asyncio.PriorityQueue[Ticket]):
+    """The waiting jobs of one process.
+
+    `get()` gives the next ticket that may run; it must be given back with `release` when the
+    job leaves its worker. Cancelling `get()` loses nothing.
+    """
+
+    def __init__(self, *, capacity: int, workers: int, background_share: float = 0.75) -> None:
+        """Make an empty queue.
+
+        Args:
+            capacity: most jobs that may wait.
+            background_share: part of the workers that background jobs may hold together.
+        """
+        self._capacity = capacity
+        self._workers = workers
+        self._background = max(1, int(workers * background_share))
+        super().__init__()
+
+    def _init(self, maxsize: int) -> None:
+        self._waiting: SortedList[Ticket] = SortedList()
+        self._tickets: dict[str, Ticket] = {}
+        self._tenants: dict[str, _Tenant] = {}
+        self._lanes = {
+            Lane.LIVE: _Lane(self._workers),
+            Lane.BACKGROUND: _Lane(self._background),
+        }
+        self._paused = False
+        self._reserved = 0
+        self._arrivals = 0
+        self._virtual = 0.0
+        self._run_s: float | None = None
+
+    # -- joining ------------------------------------------------------------------------------
+
+    def reserve(self) -> None:
+        """Hold a place for one coming `enqueue`.
+
+        Raises:
+            QueueFull: `retry_after_s` is the time in which a place should come free.
+        """
+        if len(self._waiting) + self._reserved >= self._capacity:
+            raise QueueFull(retryable=True, retry_after_s=max(1.0, self.estimate_s(1)))
+        self._reserved += 1
+
+    def unreserve(self) -> None:
+        """Give a held place back, used or not."""
+        self._reserved -= 1
+
+    def enqueue(
+        self,
+        job_id: str,
+        tenant: str,
+        *,
+        priority: int = 5,
+        weight: float = 1.0,
+        cap: int | None = None,
+        lane: Lane = Lane.LIVE,
+    ) -> Ticket:
+        """Let a job wait for a worker. Its key is fixed here and never changes.
+
+        Args:
+            priority: 0 is first, 9 is last.
+            weight: the tenant's share.
+            cap: most jobs of this tenant that may run at a time.
+        """
+        account = self._tenants.setdefault(tenant, _Tenant(cap))
+        account.cap = cap
+        start = max(self._virtual, account.finish)
+        account.finish = start + 1.0 / weight
+        self._arrivals += 1
+        ticket = Ticket(start + priority * HANDICAP, self._arrivals, job_id, start, tenant, lane)
+        self.put_nowait(ticket)
+        return ticket
+
+    def _put(self, item: Ticket) -> None:
+        self._waiting.add(item)
+        self._tickets[item.job_id] = item
+        tenant = self._tenants[item.tenant]
+        if tenant.cap is None or tenant.held < tenant.cap:
+            self._make_ready(tenant, item)
+        elif tenant.ready and item < tenant.ready[-1]:
+            worst = tenant.ready.pop()
+            self._lanes[worst.lane].entries.remove(worst)
+            tenant.held -= 1
+            tenant.parked.add(worst)
+            self._make_ready(tenant, item)
+        else:
+            tenant.parked.add(item)
+
+    def _make_ready(self, tenant: _Tenant, ticket: Ticket) -> None:
+        tenant.held += 1
+        tenant.ready.add(ticket)
+        self._lanes[ticket.lane].entries.add(ticket)
+
+    # -- leaving ------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Give out nothing more; what waits stays."""
+        self._paused = True
+
+    def empty(self) -> bool:
+        """No waiting job may run now."""
+        return self._paused or self._next_lane() is None
+
+    def _next_lane(self) -> _Lane | None:
+        best: _Lane | None = None
+        for lane in self._lanes.values():
+            if (
+                lane.entries
+                and lane.running < lane.cap
+                and (best is None or lane.entries[0] < best.entries[0])
+            ):
+                best = lane
+        return best
+
+    def _get(self) -> Ticket:
+        lane = self._next_lane()
+        if lane is None:
+            raise AssertionError("get is called only when a job may run")
+        ticket: Ticket = lane.entries.pop(0)
+        lane.running += 1
+        self._waiting.remove(ticket)
+        del self._tickets[ticket.job_id]
+        self._tenants[ticket.tenant].ready.remove(ticket)
+        self._virtual = max(self._virtual, ticket.start)
+        return ticket
+
+    def release(self, ticket: Ticket) -> None:
+        """Give back the slot of a ticket that `get` gave."""
+        self._lanes[ticket.lane].running -= 1
+        self._leave(ticket.tenant)
+        self._wake()
+
+    def remove(self, job_id: str) -> bool:
+        """Take a waiting job out; False if it does not wait here."""
+        ticket = self._tickets.pop(job_id, None)
+        if ticket is None:
+            return False
+        self._waiting.remove(ticket)
+        tenant = self._tenants[ticket.tenant]
+        if ticket in tenant.parked:
+            tenant.parked.remove(ticket)
+        else:
+            tenant.ready.remove(ticket)
+            self._lanes[ticket.lane].entries.remove(ticket)
+            self._leave(ticket.tenant)
+            self._wake()
+        return True
+
+    def _leave(self, name: str) -> None:
+        """One entry of a tenant stopped counting against its cap: its best parked one may."""
+        tenant = self._tenants[name]
+        tenant.held -= 1
+        if tenant.parked and (tenant.cap is None or tenant.held < tenant.cap):
+            self._make_ready(tenant, tenant.parked.pop(0))
+
+    def _wake(self) -> None:
+        if not self.empty():
+            self._wakeup_next(self._getters)  # type: ignore[attr-defined]
+
+    # -- looking ------------------------------------------------------------------------------
+
+    def qsize(self) -> int:
+        """Jobs waiting, parked ones among them."""
+        return len(self._waiting)
+
+    def __contains__(self, job_id: str) -> bool:
+        return job_id in self._tickets
+
+    @property
+    def running(self) -> int:
+        """Tickets out with workers."""
+        return sum(lane.running for lane in self._lanes.values())
+
+    def position(self, job_id: str) -> int | None:
+        """The place of a waiting job in line, from 1; None if it does not wait here."""
+        ticket = self._tickets.get(job_id)
+        return None if ticket is None else self._waiting.index(ticket) + 1
+
+    def observe(self, run_s: float) -> None:
+        """Learn from one finished run how long runs take."""
+        old = run_s if self._run_s is None else self._run_s
+        self._run_s = old + _EWMA * (run_s - old)
+
+    def estimate_s(self, position: int) -> float:
+        """About how long a job at `position` waits for a worker, in seconds."""
+        return position / self._workers * (self._run_s if self._run_s is not None else 5.0)

@@ -1,0 +1,131 @@
+"""What happened, written down: output a moment behind, the end before anybody sees it."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from gateway import jobs
+from gateway.engine.hub import Channel, Hub
+from gateway.errors import StoreUnavailable
+from gateway.events import Event
+from gateway.jobs import Job, Outcome
+from gateway.stores import Batch, Store
+
+log = structlog.get_logger(__name__)
+
+# Output waits this long to be stored together with what else comes, seconds.
+_BEHIND_S = 0.05
+# A store that could not take the end of a job is asked again after this, seconds.
+_AGAIN_S = 1.0
+
+# Builds the body of a callback from the ended job.
+BodyForm = Callable[[Job], bytes]
+
+
+class Recorder:
+    """Writes the logs of live jobs to the store.
+
+    One append is under way at a time, and the end of a job waits for it: a log is stored
+    without gaps and in order.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        hub: Hub,
+        forms: Mapping[str, BodyForm],
+        now: Callable[[], float],
+        on_end: Callable[[Job], None],
+    ) -> None:
+        self._store = store
+        self._hub = hub
+        self._forms = forms
+        self._now = now
+        self._on_end = on_end
+        self._marked: dict[str, Channel] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._append: asyncio.Task[None] | None = None
+
+    def mark(self, channel: Channel) -> None:
+        """Something was published: store it soon."""
+        self._marked[channel.job_id] = channel
+        if self._timer is None and self._append is None:
+            self._timer = asyncio.get_running_loop().call_later(_BEHIND_S, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        if self._marked:
+            self._append = asyncio.create_task(self._write_behind())
+
+    async def _write_behind(self) -> None:
+        marked, self._marked = self._marked, {}
+        ends = [(channel, len(channel.log)) for channel in marked.values()]
+        try:
+            await self._store.append([_unsaved(channel) for channel, _ in ends])
+            for channel, end in ends:
+                channel.saved = end
+        except StoreUnavailable:
+            log.warning("append_failed", jobs=len(marked))
+            self._marked = marked | self._marked
+        finally:
+            self._append = None
+            for channel in self._marked.values():
+                self.mark(channel)
+                break
+
+    async def save(self, channel: Channel) -> None:
+        """Store all that was published on `channel` so far.
+
+        Raises:
+            StoreUnavailable: it is kept, and stored with what comes next.
+        """
+        await self._quiet(channel)
+        if channel.saved < len(channel.log):
+            end = len(channel.log)
+            await self._store.append([_unsaved(channel)])
+            channel.saved = end
+
+    async def end(self, job: Job, channel: Channel, outcome: Outcome) -> Job | None:
+        """Store the end of a job, then show it: the terminal event is durable when it is read.
+
+        None if the job was over already. Tries until the store takes it. Not to be cancelled:
+        run it in a task of its own where the caller may be.
+        """
+        await self._quiet(channel)
+        if not channel.log.attempt:
+            channel.begin(max(1, job.attempt))
+        if outcome.usage is not None and outcome.usage.estimated:
+            channel.publish(outcome.usage)
+        ended = await self._finish(job, channel, outcome)
+        if ended is not None:
+            channel.publish(outcome.terminal)
+        self._hub.retire(job.id)
+        if ended is not None:
+            self._on_end(ended)
+        return ended
+
+    async def _finish(self, job: Job, channel: Channel, outcome: Outcome) -> Job | None:
+        now = self._now()
+        rest = _unsaved(channel, outcome.terminal)
+        body = None
+        if job.callback is not None:
+            body = self._forms[job.callback.form](jobs.finish(job, outcome, now))
+        while True:
+            try:
+                return await self._store.finish(job.id, outcome, rest, now, body)
+            except StoreUnavailable:
+                log.warning("finish_failed", job_id=job.id)
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _quiet(self, channel: Channel) -> None:
+        """Wait until no append of `channel` is under way, and keep it out of the next one."""
+        while self._append is not None:
+            await asyncio.wait({self._append})
+        self._marked.pop(channel.job_id, None)
+
+
+def _unsaved(channel: Channel, *more: Event) -> Batch:
+    log = channel.log
+    first = log.cursor(channel.saved + 1) if channel.saved < len(log) else log.next
+    return Batch(channel.job_id, first, (*log.events[channel.saved :], *more))

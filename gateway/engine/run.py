@@ -1,0 +1,167 @@
+"""One job at work: what its provider has said so far, and the means to stop it."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gateway.catalog import Model
+from gateway.engine.hub import Channel
+from gateway.engine.queue import Ticket
+from gateway.errors import ProviderError, ProviderTimeout
+from gateway.events import Delta, Failed, Terminal, ToolCall, Usage
+from gateway.jobs import Job, Outcome
+from gateway.messages import estimate_tokens
+from gateway.providers import Provider
+
+# An answer may not grow beyond this: a provider that never ends must not fill the memory.
+MOST_CHARACTERS = 4_000_000
+
+
+class Leg(NamedTuple):
+    """One way to get an answer: a model and who serves it."""
+
+    model: Model
+    provider: Provider
+
+
+class HandBack(Exception):
+    """The process stops: the job goes back to the queue, or ends if it may not run again."""
+
+
+Reason = Terminal | ProviderError | HandBack
+
+
+class Watch:
+    """One timer for the time-outs of a run. Moving the next deadline costs an assignment."""
+
+    def __init__(self, run: "Run", latest: float) -> None:
+        """Watch over `run`, which must have ended by `latest` (loop time) whatever happens."""
+        self._loop = asyncio.get_running_loop()
+        self._run = run
+        self._latest = latest
+        self._timer: asyncio.TimerHandle | None = None
+        self.due = latest
+
+    def arm(self, due: float) -> None:
+        """Stop the run at `due`, or at the job's own end of time if that is sooner."""
+        self.disarm()
+        self.due = due
+        self._timer = self._loop.call_at(min(due, self._latest), self._expire)
+
+    def disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self) -> None:
+        # The loop may fire a timer early by its clock's resolution.
+        if min(self.due, self._latest) > self._loop.time() + 0.001:
+            self.arm(self.due)
+        else:
+            self._timer = None
+            self._run.time_out(whole=self._latest <= self.due)
+
+
+class Run:
+    """A processing job, from its claim to its end, over all tries of all its models.
+
+    It outlives its stay with a worker: while a retry waits, no slot is held.
+    """
+
+    def __init__(
+        self, job: Job, channel: Channel, ticket: Ticket, legs: Sequence[Leg], latest: float
+    ) -> None:
+        """Begin an attempt that must have ended by `latest` (loop time)."""
+        self.job = job
+        self.channel = channel
+        self.ticket = ticket
+        self.legs = legs
+        self.leg = 0
+        self.tries = 0
+        self.latest = latest
+        self.began = asyncio.get_running_loop().time()
+        self.reason: Reason | None = None
+        self.retry: asyncio.TimerHandle | None = None
+        self.ended = asyncio.Event()
+        self.watch = Watch(self, latest)
+        self._task: asyncio.Task[object] | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Nothing has been said yet in this attempt."""
+        self.parts: list[str] = []
+        self.size = 0
+        self.tool_calls: list[ToolCall] = []
+        self.usage: Usage | None = None
+        self.model: str | None = None
+        self.provider: str | None = None
+        self.first_token_at: float | None = None
+
+    @property
+    def shown(self) -> bool:
+        """Readers have seen some of this attempt's answer."""
+        return self.first_token_at is not None
+
+    def interrupted(self) -> bool:
+        """It is to be stopped, for `reason`."""
+        return self.reason is not None
+
+    # -- stopping -----------------------------------------------------------------------------
+
+    def attend(self, task: "asyncio.Task[object] | None") -> None:
+        """`task` is streaming for this run, and may be cancelled for it; None: no longer."""
+        self._task = task
+
+    def interrupt(self, reason: Reason) -> bool:
+        """Stop the stream, because of `reason`; False if the first reason stands already."""
+        if self.reason is not None:
+            return False
+        self.reason = reason
+        if self._task is not None:
+            self._task.cancel()
+        return True
+
+    def time_out(self, *, whole: bool) -> None:
+        """The job ran too long (`whole`), or its provider is silent."""
+        if whole:
+            self.interrupt(
+                Failed(code="TIMEOUT", message="The answer took too long.", retryable=True)
+            )
+        else:
+            self.interrupt(ProviderTimeout("The AI service stopped answering.", retryable=True))
+
+    # -- ending -------------------------------------------------------------------------------
+
+    def outcome(self, terminal: Terminal) -> Outcome:
+        """How the job ended, with what answer there is, its tokens counted on every path."""
+        answer = "".join(self.parts)
+        return Outcome(
+            terminal=terminal,
+            answer=answer,
+            tool_calls=tuple(self.tool_calls),
+            model=self.model,
+            provider=self.provider,
+            usage=self.usage or self._estimate(answer),
+            first_token_at=self.first_token_at,
+        )
+
+    def _estimate(self, answer: str) -> Usage | None:
+        if not self.shown:
+            return None
+        return Usage(
+            prompt_tokens=sum(estimate_tokens(str(m.content)) for m in self.job.request.messages),
+            completion_tokens=estimate_tokens(answer),
+            estimated=True,
+        )
+
+    def note(self, output: Delta | ToolCall | Usage) -> None:
+        """Keep what the outcome needs of one output."""
+        if type(output) is Delta:
+            self.parts.append(output.text)
+            self.size += len(output.text)
+            if self.size > MOST_CHARACTERS:
+                raise ProviderError("The answer is longer than the gateway keeps.")
+        elif type(output) is ToolCall:
+            self.tool_calls.append(output)
+        elif type(output) is Usage:
+            self.usage = output

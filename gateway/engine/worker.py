@@ -1,0 +1,325 @@
+"""A fixed set of workers: each takes a job from the queue, streams its answer, and ends it."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from random import Random
+
+import msgspec
+import structlog
+
+from gateway import retries
+from gateway.engine.hub import Hub
+from gateway.engine.queue import Queue, Ticket
+from gateway.engine.recorder import Recorder
+from gateway.engine.router import Router
+from gateway.engine.run import HandBack, Leg, Run
+from gateway.errors import ProviderError, StoreUnavailable
+from gateway.events import Completed, Failed, Restarted, Routed, Started, Terminal, Usage
+from gateway.jobs import Job, OnFailure
+from gateway.stores import Store
+
+log = structlog.get_logger(__name__)
+
+# Attempts of one job that may be lost after readers saw some of their answer.
+_FAILURES = 3
+# A store that could not be asked is asked again after this, seconds.
+_STORE_AGAIN_S = 1.0
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a run may take, in seconds: to its first token, between two, and in all."""
+
+    first_token_s: float
+    token_s: float
+    whole_s: float
+
+
+class Workers:
+    """The workers of one process and the runs they have in hand."""
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        queue: Queue,
+        hub: Hub,
+        store: Store,
+        recorder: Recorder,
+        router: Router,
+        timeouts: Timeouts,
+        now: Callable[[], float],
+        rng: Random,
+        on_claim: Callable[[Job], None],
+    ) -> None:
+        self._count = count
+        self._queue = queue
+        self._hub = hub
+        self._store = store
+        self._recorder = recorder
+        self._router = router
+        self._timeouts = timeouts
+        self._now = now
+        self._rng = rng
+        self._on_claim = on_claim
+        self._tasks: list[asyncio.Task[None]] = []
+        self.runs: dict[str, Run] = {}
+        # Jobs a worker is claiming now: neither in the queue nor among the runs.
+        self._claiming: dict[str, asyncio.Future[None]] = {}
+
+    def start(self) -> None:
+        """Let the workers wait for jobs."""
+        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._count)]
+
+    async def stop(self) -> None:
+        """Hand back what runs, and end the workers. Works unstarted and twice."""
+        await asyncio.gather(*(self._stop(run, HandBack()) for run in tuple(self.runs.values())))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    async def idle(self) -> None:
+        """Wait until no job is being run."""
+        while self.runs:
+            await next(iter(self.runs.values())).ended.wait()
+
+    async def interrupt(self, job_id: str, terminal: Terminal) -> bool:
+        """End a job that a worker has, and wait until it has ended; False if none has it."""
+        if job_id in self._claiming:
+            await asyncio.wait({self._claiming[job_id]})
+        run = self.runs.get(job_id)
+        if run is not None:
+            await self._stop(run, terminal)
+        return run is not None
+
+    async def _stop(self, run: Run, reason: Terminal | HandBack) -> None:
+        if run.interrupt(reason) and self._take_back(run):
+            await self._settle(run)
+        await run.ended.wait()
+
+    def _take_back(self, run: Run) -> bool:
+        """Take a run out of its wait between two tries; False if a worker has it."""
+        if run.retry is not None:
+            run.retry.cancel()
+            run.retry = None
+            return True
+        return self._queue.remove(run.job.id)
+
+    # -- a worker's day -----------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while True:
+            ticket = await self._queue.get()
+            try:
+                await self._take(ticket)
+            except StoreUnavailable:
+                self._put_back_later(ticket)
+            except Exception:
+                log.exception("job_crashed", job_id=ticket.job_id)
+                await self._crash(ticket)
+            finally:
+                self._queue.release(ticket)
+
+    async def _take(self, ticket: Ticket) -> None:
+        run = self.runs.get(ticket.job_id) or await self._claim(ticket)
+        while run is not None and await self._try(run):
+            pass
+
+    async def _crash(self, ticket: Ticket) -> None:
+        run = self.runs.get(ticket.job_id)
+        if run is not None:
+            await self._end(run, Failed(code="INTERNAL", message="The gateway failed."))
+
+    def _put_back_later(self, ticket: Ticket) -> None:
+        asyncio.get_running_loop().call_later(_STORE_AGAIN_S, self._queue.put_nowait, ticket)
+
+    async def _claim(self, ticket: Ticket) -> Run | None:
+        loop = asyncio.get_running_loop()
+        claiming = self._claiming[ticket.job_id] = loop.create_future()
+        try:
+            job = await self._store.claim(ticket.job_id, self._now())
+            if job is None:
+                return None
+            run = Run(
+                job,
+                self._hub.open(job.id),
+                ticket,
+                self._router.legs(job.request),
+                loop.time() + self._timeouts.whole_s,
+            )
+            self.runs[job.id] = run
+            self._on_claim(job)
+        finally:
+            del self._claiming[ticket.job_id]
+            claiming.set_result(None)
+        self._begin(run)
+        return run
+
+    def _begin(self, run: Run) -> None:
+        channel = run.channel
+        channel.begin(run.job.attempt)
+        first = run.job.attempt == 1
+        channel.publish(Started() if first else Restarted(reason="the earlier attempt was lost"))
+        self._recorder.mark(channel)
+
+    # -- one try ------------------------------------------------------------------------------
+
+    async def _try(self, run: Run) -> bool:
+        """Ask one model once; True if the next one is to be asked at once."""
+        try:
+            if run.leg >= len(run.legs):
+                raise ProviderError("No provider is configured for this model.")
+            terminal = await self._stream(run, run.legs[run.leg])
+        except HandBack:
+            await self._settle(run)
+        except ProviderError as error:
+            return await self._recover(run, error)
+        else:
+            await self._end(run, terminal)
+        return False
+
+    async def _stream(self, run: Run, leg: Leg) -> Terminal:
+        """Publish one answer as it comes; the terminal event that ends it.
+
+        Raises:
+            ProviderError: the provider failed, or was silent for too long.
+            HandBack: the process stops.
+        """
+        task = asyncio.current_task()
+        if not run.interrupted():
+            run.watch.arm(asyncio.get_running_loop().time() + self._timeouts.first_token_s)
+            run.attend(task)
+            self._hub.streaming += 1
+            try:
+                return await self._publish(run, leg)
+            except asyncio.CancelledError:
+                # Nobody gave a reason: the worker itself is being ended.
+                if task is None or not run.interrupted():
+                    raise
+                task.uncancel()
+            finally:
+                self._hub.streaming -= 1
+                run.attend(None)
+                run.watch.disarm()
+        if isinstance(run.reason, Terminal):
+            return run.reason
+        raise run.reason or AssertionError("a stream ends by its end, an error or a reason")
+
+    async def _publish(self, run: Run, leg: Leg) -> Completed:
+        time = asyncio.get_running_loop().time
+        silence_s = self._timeouts.token_s
+        channel = run.channel
+        watch = run.watch
+        async with aclosing(leg.provider.stream(run.job.request, leg.model.upstream)) as outputs:
+            async for output in outputs:
+                if type(output) is Completed:
+                    return output
+                if run.first_token_at is None and type(output) is not Usage:
+                    self._first(run, leg)
+                watch.due = time() + silence_s
+                run.note(output)  # type: ignore[arg-type]
+                channel.publish(output)
+                self._recorder.mark(channel)
+        raise ProviderError("The answer broke off.", retryable=True)
+
+    def _first(self, run: Run, leg: Leg) -> None:
+        run.first_token_at = self._now()
+        run.model, run.provider = leg.model.name, leg.provider.name
+        run.watch.arm(asyncio.get_running_loop().time() + self._timeouts.token_s)
+        run.channel.publish(Routed(model=leg.model.name, provider=leg.provider.name))
+
+    # -- after a failure ----------------------------------------------------------------------
+
+    async def _recover(self, run: Run, error: ProviderError) -> bool:
+        """Retry, go on to the next model, begin anew, or end; True to ask the next at once."""
+        log.warning(
+            "provider_failed",
+            job_id=run.job.id,
+            model=run.legs[run.leg].model.name if run.legs else None,
+            code=error.code,
+            retryable=error.retryable,
+            shown=run.shown,
+        )
+        if run.shown:
+            await self._begin_anew(run, error)
+            return False
+        silent = run.reason is error
+        run.reason = None if silent else run.reason
+        run.tries += 1
+        last = run.leg + 1 >= len(run.legs)
+        if not silent and retries.may_retry(run.tries, error, last_model=last):
+            return await self._retry_later(run, error)
+        if last:
+            await self._fail(run, error)
+            return False
+        run.leg += 1
+        run.tries = 0
+        return True
+
+    async def _retry_later(self, run: Run, error: ProviderError) -> bool:
+        loop = asyncio.get_running_loop()
+        delay_s = retries.delay_s(run.tries, error, self._rng)
+        if loop.time() + delay_s > run.latest:
+            await self._fail(run, error)
+        elif run.reason is None:
+            # No slot is held while it waits.
+            run.retry = loop.call_later(delay_s, self._resume, run)
+        else:
+            return True
+        return False
+
+    def _resume(self, run: Run) -> None:
+        run.retry = None
+        self._queue.put_nowait(run.ticket)
+
+    async def _begin_anew(self, run: Run, error: ProviderError) -> None:
+        job = run.job
+        if (
+            job.on_failure is OnFailure.ERROR
+            or not error.retryable
+            or job.failures + 1 >= _FAILURES
+        ):
+            await self._fail(run, error)
+        else:
+            await self._requeue(run, spent=True)
+
+    async def _settle(self, run: Run) -> None:
+        """Do to a run what it was interrupted for."""
+        if isinstance(run.reason, Terminal):
+            await self._end(run, run.reason)
+        else:
+            await self._hand_back(run)
+
+    async def _hand_back(self, run: Run) -> None:
+        """Let another process go on with the job, or end it if it may not begin anew."""
+        may_restart = not run.shown or run.job.on_failure is OnFailure.RESTART
+        if self._store.durable and may_restart:
+            await self._requeue(run, spent=False)
+        else:
+            await self._end(
+                run,
+                Failed(code="INTERRUPTED", message="The gateway was stopped.", retryable=True),
+            )
+
+    async def _requeue(self, run: Run, *, spent: bool) -> None:
+        await self._recorder.save(run.channel)
+        await self._store.requeue(run.job.id, spent=spent)
+        self._drop(run)
+        if spent:
+            self._queue.put_nowait(run.ticket)
+
+    async def _fail(self, run: Run, error: ProviderError) -> None:
+        await self._end(run, Failed(code=error.code, message=str(error), retryable=error.retryable))
+
+    async def _end(self, run: Run, terminal: Terminal) -> None:
+        await self._recorder.end(run.job, run.channel, run.outcome(terminal))
+        self._drop(run)
+        took_s = asyncio.get_running_loop().time() - run.began
+        if type(terminal) is Completed:
+            self._queue.observe(took_s)
+
+    def _drop(self, run: Run) -> None:
+        run.watch.disarm()
+        del self.runs[run.job.id]
+        run.ended.set()
