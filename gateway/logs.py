@@ -19,6 +19,8 @@ import structlog
 from aiohttp.http_exceptions import HttpProcessingError
 from structlog.typing import EventDict, Processor
 
+from gateway.config import RULES, Settings
+
 REDACTED = "[redacted]"
 
 # A shorter secret would blot out ordinary words wherever they hold it.
@@ -182,6 +184,16 @@ def _message(record: logging.LogRecord) -> str:
     except (TypeError, ValueError):
         # A library's wrong format string must not cost the line.
         return f"{record.msg} {record.args}"
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Every secret that the settings hold, each part of a list for itself."""
+    held: list[str] = []
+    for name, rule in RULES.items():
+        value = getattr(settings, name)
+        if rule.secret and value:
+            held += [value] if isinstance(value, str) else value
+    return held
 
 
 def configure(
