@@ -1,0 +1,98 @@
+"""The callbacks to one origin: who waits, who is on the way, and whether anybody may go.
+
+Pure: it never waits and reads no clock. At most one POST of a URL is on the way, at most
+`most` of the origin. After a row of failures the lane closes for a pause that doubles; then one
+probe goes, and its success opens the lane again.
+"""
+
+from collections import deque
+from random import Random
+
+from gateway.webhooks import Delivery
+
+_FAILURES = 10
+_PAUSE_LEAST_S = 2.0
+_PAUSE_MOST_S = 300.0
+# Failures are remembered so long: more than the longest pause.
+_MEMORY_S = 600.0
+
+
+class Lane:
+    """Deliveries to one origin."""
+
+    __slots__ = (
+        "_failed_at",
+        "_failures",
+        "_most",
+        "_pause_s",
+        "_urls",
+        "_waiting",
+        "closed_until",
+    )
+
+    def __init__(self, most: int) -> None:
+        """Open, and empty.
+
+        Args:
+            most: POSTs on the way at the same time.
+        """
+        self.closed_until = 0.0
+        self._most = most
+        self._waiting: deque[Delivery] = deque()
+        self._urls: set[str] = set()
+        self._failures = 0
+        self._failed_at = 0.0
+        self._pause_s = 0.0
+
+    def __len__(self) -> int:
+        """How many wait; those on the way are not among them."""
+        return len(self._waiting)
+
+    def idle(self, now: float) -> bool:
+        """Nothing waits, nothing is on the way, and no failure is worth remembering."""
+        remembers = self._failures and now < self._failed_at + _MEMORY_S
+        return not (self._waiting or self._urls or remembers)
+
+    def add(self, delivery: Delivery) -> None:
+        """Let one more wait."""
+        self._waiting.append(delivery)
+
+    def next(self) -> Delivery | None:
+        """Send the first on its way that may go; None if none may now.
+
+        Only to be asked of a lane that is open, that is at `closed_until` or later.
+        """
+        most = 1 if self._pause_s else self._most
+        if len(self._urls) >= most:
+            return None
+        for index, delivery in enumerate(self._waiting):
+            if delivery.url not in self._urls:
+                del self._waiting[index]
+                self._urls.add(delivery.url)
+                return delivery
+        return None
+
+    def drain(self) -> list[Delivery]:
+        """All that wait; none is left."""
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        return waiting
+
+    def arrived(self, url: str) -> None:
+        """The receiver took a POST, or refused it in its senses."""
+        self._urls.discard(url)
+        self._failures = 0
+        self._pause_s = 0.0
+
+    def failed(self, url: str, now: float, rng: Random) -> None:
+        """There was no answer, or one that says the receiver is broken."""
+        self._urls.discard(url)
+        self._failures += 1
+        self._failed_at = now
+        if self._failures >= _FAILURES and now >= self.closed_until:
+            self._pause_s = min(max(self._pause_s * 2, _PAUSE_LEAST_S), _PAUSE_MOST_S)
+            self.closed_until = now + self._pause_s * rng.uniform(0.8, 1.2)
+
+    def released(self, url: str) -> None:
+        """A POST was not made after all: nothing is learned from it."""
+        self._urls.discard(url)

@@ -1,0 +1,312 @@
+"""Delivers the callbacks that ended jobs owe: at least once, under a stable id.
+
+The store is the truth; what is here can be lost at any time. Before a POST is sent it is
+recorded as an ambiguous attempt that falls due again when its lease is over, so that a crash in
+mid-POST is neither forgotten nor taken for an answer. One POST of a URL is on the way at a time,
+and none follows a 2xx.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+
+from msgspec.structs import replace
+from structlog.typing import FilteringBoundLogger
+
+from gateway import webhooks
+from gateway.destinations import Destination, Policy, destination
+from gateway.engine.clock import Clock
+from gateway.engine.dialer import Dialer
+from gateway.engine.lane import Lane
+from gateway.errors import InvalidRequest, StoreUnavailable
+from gateway.stores import Store
+from gateway.webhooks import Answer, Delivery, DeliveryState, Silence
+
+# An attempt that says nothing for so long belongs to a process that died; more than a dialer's
+# time-out.
+_LEASE_S = 30.0
+# The store is asked this often even where nothing is known to be due.
+_POLL_S = 5.0
+_STORE_PAUSE_S = 1.0
+# Deliveries held in memory, with their bodies: in all, and of one origin. What is beyond an
+# origin's share is put off, so that it does not hide what is due to others.
+_MOST_HELD = 2_048
+_MOST_IN_LINE = 512
+_LINE_PAUSE_S = 5.0
+_BATCH = 256
+
+
+class Notifier:
+    """Takes what is due from the store, and sends it.
+
+    Attributes:
+        delivered, unconfirmed, dead: callbacks settled since the start, by how.
+        retried: attempts that were not the last.
+        raced: those of them that met a workflow not yet waiting (409).
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        dialer: Dialer,
+        policy_of: Callable[[str], Policy],
+        rewrites: Mapping[str, str],
+        keys: Sequence[bytes],
+        clock: Clock,
+        rng: Random,
+        log: FilteringBoundLogger,
+        most_per_origin: int = 8,
+        most: int = 64,
+        grace_s: float = 2.0,
+    ) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+            policy_of: where a tenant's callbacks may go, asked before each attempt.
+            rewrites: from public origins to this network's own, as `parse_origin` writes them.
+            keys: what callbacks are signed with; none leaves them unsigned.
+            most_per_origin: POSTs on the way to one origin.
+            most: POSTs on the way in all.
+            grace_s: how long `stop` waits for answers before it gives them up.
+        """
+        self.delivered = self.unconfirmed = self.dead = self.retried = self.raced = 0
+        self._store = store
+        self._dialer = dialer
+        self._policy_of = policy_of
+        self._rewrites = rewrites
+        self._keys = keys
+        self._clock = clock
+        self._rng = rng
+        self._log = log
+        self._most_per_origin = most_per_origin
+        self._most = most
+        self._grace_s = grace_s
+        self._lanes: dict[str, Lane] = {}
+        # Job ids of what waits in a lane or is on the way: the store calls it due meanwhile.
+        self._held: set[str] = set()
+        self._behind = False
+        # When something falls due, as far as this process knows.
+        self._times: list[float] = []
+        self._woken = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._posting: set[asyncio.Task[None]] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts on the way."""
+        return len(self._attempts)
+
+    async def start(self) -> None:
+        """Begin to deliver. Call once, inside the loop."""
+        await self._dialer.start()
+        self._loop = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Stop delivering. Works unstarted and twice.
+
+        A POST without an answer by then stays owed, and is ambiguous from now on.
+        """
+        loop, self._loop = self._loop, None
+        if loop is None:
+            return
+        self._stopping.set()
+        loop.cancel()
+        await asyncio.wait([loop])
+        if self._attempts:
+            await asyncio.wait(self._attempts, timeout=self._grace_s)
+        # Only what waits for a receiver is cut: what is being recorded must be recorded.
+        for task in self._posting:
+            task.cancel()
+        if self._attempts:
+            await asyncio.wait(self._attempts)
+        await self._dialer.stop()
+
+    def wake(self) -> None:
+        """Look for what is due now: a job has ended, or a callback is to be sent again."""
+        self._woken.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._woken.clear()
+            try:
+                await self._take()
+                self._dispatch()
+            except Exception:
+                self._log.exception("callbacks_not_taken")
+            await self._clock.wait(self._woken, self._idle_s())
+
+    def _idle_s(self) -> float:
+        if not self._times:
+            return _POLL_S
+        return min(_POLL_S, max(0.0, self._times[0] - self._clock.now()))
+
+    async def _take(self) -> None:
+        now = self._clock.now()
+        while self._times and self._times[0] <= now:
+            heapq.heappop(self._times)
+        limit = len(self._held) + _BATCH
+        self._behind = len(self._held) >= _MOST_HELD
+        if self._behind:
+            return
+        # What is settled while the store reads may be in its answer as it was before.
+        held = self._held.copy()
+        due = await self._store.due(now, limit)
+        self._behind = len(due) == limit
+        fresh = [delivery for delivery in due if delivery.job_id not in held]
+        put_off = [later for delivery in fresh if (later := self._admit(delivery, now))]
+        # Together, so that a store with group commit pays once.
+        await asyncio.gather(*(self._put_off(delivery) for delivery in put_off))
+
+    def _admit(self, delivery: Delivery, now: float) -> Delivery | None:
+        """Let a delivery wait in its lane; or the version of it to be recorded instead."""
+        if now > delivery.deadline:
+            return webhooks.expire(delivery)
+        try:
+            origin = self._destination(delivery).origin
+        except InvalidRequest as error:
+            return replace(delivery, state=DeliveryState.DEAD, note=f"Not sent: {error}.")
+        lane = self._lanes.get(origin)
+        if lane is None:
+            lane = self._lanes[origin] = Lane(self._most_per_origin)
+        if lane.closed_until > now:
+            return replace(delivery, next_at=min(lane.closed_until, delivery.deadline))
+        if len(lane) >= _MOST_IN_LINE:
+            return replace(delivery, next_at=min(now + _LINE_PAUSE_S, delivery.deadline))
+        self._held.add(delivery.job_id)
+        lane.add(delivery)
+        return None
+
+    async def _put_off(self, delivery: Delivery) -> None:
+        await self._record(delivery)
+        if delivery.state is DeliveryState.DEAD:
+            self.dead += 1
+            self._log.error("callback_dead", job_id=delivery.job_id, note=delivery.note)
+
+    def _destination(self, delivery: Delivery) -> Destination:
+        return destination(delivery.url, self._policy_of(delivery.tenant), self._rewrites)
+
+    def _dispatch(self) -> None:
+        now = self._clock.now()
+        for origin, lane in list(self._lanes.items()):
+            if lane.idle(now):
+                del self._lanes[origin]
+            elif now >= lane.closed_until and self._launch(lane):
+                # Whoever was served goes to the end, so that no origin starves another.
+                self._lanes[origin] = self._lanes.pop(origin)
+
+    def _launch(self, lane: Lane) -> bool:
+        served = False
+        while len(self._attempts) < self._most and (delivery := lane.next()) is not None:
+            served = True
+            task = asyncio.create_task(self._attempt(lane, delivery))
+            self._attempts.add(task)
+            task.add_done_callback(self._ended)
+        return served
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._attempts.discard(task)
+        if self._stopping.is_set():
+            return
+        self._dispatch()
+        if self._behind and len(self._held) < _MOST_HELD // 2:
+            self.wake()
+
+    async def _attempt(self, lane: Lane, delivery: Delivery) -> None:
+        try:
+            await self._deliver(lane, delivery)
+        except asyncio.CancelledError:
+            # Only `stop` cancels, and only a POST: all is recorded.
+            pass
+        except StoreUnavailable:
+            self._log.warning("callback_not_recorded", job_id=delivery.job_id)
+        except Exception:
+            self._log.exception("callback_not_tried", job_id=delivery.job_id)
+        finally:
+            lane.released(delivery.url)
+            self._held.discard(delivery.job_id)
+
+    async def _deliver(self, lane: Lane, delivery: Delivery) -> None:
+        to = self._destination(delivery)
+        started_at = self._clock.now()
+        begun = replace(webhooks.begin(delivery, started_at), next_at=started_at + _LEASE_S)
+        await self._store.record(begun)
+        if self._stopping.is_set():
+            await self._record(delivery)
+            return
+        answer = await self._post(to, begun, started_at)
+        now = self._clock.now()
+        after = webhooks.classify(delivery, answer, now, self._rng, started_at=started_at)
+        await self._record(after)
+        self._observe(after, to.origin, now - started_at)
+        self._judge(lane, delivery.url, answer, now)
+
+    async def _post(self, to: Destination, begun: Delivery, now: float) -> Answer | Silence:
+        if begun.body is None:
+            raise AssertionError("a pending delivery has a body")
+        headers = webhooks.sign(begun.id, begun.body, self._keys, now)
+        task = asyncio.current_task()
+        if task is None:
+            raise AssertionError("an attempt is a task")
+        self._posting.add(task)
+        try:
+            return await self._dialer.post(to, headers, begun.body)
+        except asyncio.CancelledError:
+            await self._record(replace(begun, next_at=self._clock.now()))
+            raise
+        finally:
+            self._posting.discard(task)
+
+    async def _record(self, delivery: Delivery) -> None:
+        """Record, however long the store is away: a 2xx forgotten would be sent again."""
+        while True:
+            try:
+                await self._store.record(delivery)
+                break
+            except StoreUnavailable:
+                self._log.warning("callback_not_recorded", job_id=delivery.job_id)
+                if self._stopping.is_set():
+                    return
+                await self._clock.wait(self._stopping, _STORE_PAUSE_S)
+        if delivery.state is DeliveryState.PENDING:
+            heapq.heappush(self._times, delivery.next_at)
+            if self._times[0] == delivery.next_at:
+                self.wake()
+
+    def _observe(self, delivery: Delivery, origin: str, took_s: float) -> None:
+        log = self._log.bind(
+            job_id=delivery.job_id,
+            delivery_id=delivery.id,
+            origin=origin,
+            attempts=delivery.attempts,
+            status=delivery.last_status,
+            took_s=round(took_s, 3),
+        )
+        match delivery.state:
+            case DeliveryState.DELIVERED:
+                self.delivered += 1
+                log.info("callback_delivered")
+            case DeliveryState.UNCONFIRMED:
+                self.unconfirmed += 1
+                log.warning("callback_unconfirmed", note=delivery.note)
+            case DeliveryState.DEAD:
+                self.dead += 1
+                log.error("callback_dead", note=delivery.note)
+            case _:
+                self.retried += 1
+                self.raced += delivery.last_status == 409
+                log.info("callback_retried", note=delivery.note)
+
+    def _judge(self, lane: Lane, url: str, answer: Answer | Silence, now: float) -> None:
+        """Tell the lane how its origin did; a lane that closes lets go of all that wait."""
+        broken = answer.status >= 500 if isinstance(answer, Answer) else True
+        if not broken or answer is Silence.NOT_PUBLIC:
+            lane.arrived(url)
+            return
+        lane.failed(url, now, self._rng)
+        if lane.closed_until > now:
+            self._held.difference_update(waiting.job_id for waiting in lane.drain())
+            self.wake()
