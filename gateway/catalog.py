@@ -5,7 +5,7 @@ only file that knows which provider a name belongs to.
 """
 
 import re
-import tomllib
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
@@ -31,12 +31,9 @@ class Range(msgspec.Struct, frozen=True):
     def takes(self, value: Any) -> bool:
         """The value is such a number. Text, true and NaN are none."""
         kinds = (int,) if self.whole else (int, float)
-        return type(value) in kinds and self.low <= value <= self._high
-
-    @property
-    def _high(self) -> float:
-        # The largest float and no infinity: JSON has no word for that.
-        return 1.7e308 if self.high is None else self.high
+        # An open end still shuts infinity out: JSON has no word for it.
+        high = sys.float_info.max if self.high is None else self.high
+        return type(value) in kinds and self.low <= value <= high
 
     def __str__(self) -> str:
         kind = "a whole number" if self.whole else "a number"
@@ -202,12 +199,8 @@ def parse(text: str | None, report: Report) -> Catalog:
     Args:
         text: the file; None where there is none.
     """
-    if text is None:
-        return Catalog()
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        report.add("", "valid TOML", hint=f"{error}.")
+    raw = None if text is None else rules.read_toml(text, report)
+    if raw is None:
         return Catalog()
     file = rules.read(rules.rules_of(_File), raw, report)
     by_provider = {
@@ -283,10 +276,12 @@ def _limits(
 def _limit(kind: Limit, value: Any) -> Limit | None:
     if isinstance(kind, Texts):
         return Texts(value) if type(value) is int and value > 0 else None
-    if not isinstance(value, list) or len(value) not in (1, 2) or sorted(value) != value:
-        return None
     numbers = (int,) if kind.whole else (int, float)
-    if not all(type(each) in numbers for each in value):
+    if not isinstance(value, list) or len(value) not in (1, 2):
+        return None
+    if not all(type(each) in numbers and abs(each) < float("inf") for each in value):
+        return None
+    if value[-1] < value[0]:
         return None
     return Range(value[0], value[1] if len(value) == 2 else None, kind.whole)
 

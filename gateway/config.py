@@ -4,7 +4,6 @@ Defaults, then `gateway.toml`, then the environment; each wins over the one befo
 is read here: the caller brings the texts and the environment.
 """
 
-import tomllib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -23,6 +22,8 @@ from gateway.tenants import Tenant
 __all__ = ["Config", "ConfigError", "Problem", "Settings", "parse"]
 
 ENVIRONMENT = "environment"
+
+A_MODEL = "a model of models.toml, or one named as openai/gpt-4o is"
 
 _DAY = 86_400
 _YEAR = 366 * _DAY
@@ -175,7 +176,7 @@ class _Sources:
         self._environment = Report(ENVIRONMENT, found)
         self._env_names = _env_names(env)
         values = _from_toml(toml, self._file) | self._from_env(env)
-        if values.get("debug_mode") and "log_level" not in values:
+        if values.get("debug_mode"):
             values["log_level"] = "debug"
         self.settings = Settings(**values)
 
@@ -186,13 +187,12 @@ class _Sources:
             values |= rules.read({name: rule}, {name: rule.from_text(text)}, self._environment)
         return {field: values[name] for field, name in self._env_names.items() if name in values}
 
-    def add(self, field: str, expected: str, hint: str = "") -> None:
+    def add(self, field: str, expected: str, got: str, hint: str = "") -> None:
         """Note a problem with a setting where the setting was made."""
-        got = shown(getattr(self.settings, field))
         if field in self._env_names:
-            self._environment.add(self._env_names[field], expected, got, hint)
+            self._environment.add(self._env_names[field], expected, shown(got), hint)
         else:
-            self._file.add(field, expected, got, hint)
+            self._file.add(field, expected, shown(got), hint)
 
 
 def _env_names(env: Mapping[str, str]) -> dict[str, str]:
@@ -202,12 +202,8 @@ def _env_names(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def _from_toml(text: str | None, report: Report) -> dict[str, Any]:
-    if text is None:
-        return {}
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        report.add("", "valid TOML", hint=f"{error}.")
+    raw = None if text is None else rules.read_toml(text, report)
+    if raw is None:
         return {}
     for key in [key for key in raw if key not in RULES]:
         alias = ALIASES.get(key.upper())
@@ -223,7 +219,7 @@ def _check_models(sources: _Sources, catalog: Catalog) -> None:
     for field, name in names:
         hint = _unknown_model(catalog, name)
         if hint:
-            sources.add(field, "models of conf/models.toml", hint)
+            sources.add(field, A_MODEL, name, hint)
 
 
 def _unknown_model(catalog: Catalog, name: str) -> str:
@@ -248,7 +244,7 @@ def _check_tenant_models(tenant: Tenant, catalog: Catalog, report: Report) -> No
 def _report_unknown(catalog: Catalog, name: str, key: str, report: Report) -> bool:
     hint = _unknown_model(catalog, name)
     if hint:
-        report.add(key, "models of conf/models.toml", shown(name), hint)
+        report.add(key, A_MODEL, shown(name), hint)
     return bool(hint)
 
 
@@ -266,11 +262,14 @@ def _check_tenants(sources: _Sources, known: tuple[Tenant, ...]) -> None:
     names = [tenant.name for tenant in known]
     if settings.anonymous_app is not None and settings.anonymous_app not in names:
         hint = nearest(settings.anonymous_app, names)
-        sources.add("anonymous_app", "the name of an app in apps.json", hint)
+        sources.add(
+            "anonymous_app", "the name of an app in apps.json", settings.anonymous_app, hint
+        )
     if not known and not is_loopback(settings.host):
         sources.add(
             "host",
             "a loopback address while no app is configured",
+            settings.host,
             "`python run.py app add NAME` adds one.",
         )
 
@@ -279,21 +278,34 @@ def _warnings(
     settings: Settings, known: tuple[Tenant, ...], catalog: Catalog, codes_in_clear: bool
 ) -> tuple[str, ...]:
     provider = catalog.resolve(settings.default_model).provider
-    said = {
-        "DEV_MODE is on: pages and callbacks on this machine's own origins are allowed. "
-        "Never use it in production.": settings.dev_mode,
-        f"ANONYMOUS_APP is set: requests without a credential are made as "
-        f"{settings.anonymous_app}.": settings.anonymous_app is not None,
-        "JWT_SECRET is not set: user tokens are refused, and stream links end with this "
-        "process.": settings.jwt_secret is None,
-        "No app is configured: every request is refused.": not known,
-        "apps.json holds app codes in the clear: `sha256:` and their SHA-256 would "
-        "do.": codes_in_clear,
-        f"There is no key for {provider}, which serves the default model "
-        f"{settings.default_model}.": provider in KEYS
-        and getattr(settings, KEYS[provider]) is None,
-    }
-    return tuple(text for text, holds in said.items() if holds)
+    key = KEYS.get(provider)
+    sentences = (
+        (
+            settings.dev_mode,
+            "DEV_MODE is on: pages and callbacks on this machine are allowed. It is not for "
+            "production.",
+        ),
+        (
+            settings.anonymous_app is not None,
+            f"ANONYMOUS_APP is set: whoever brings no credential is {settings.anonymous_app}.",
+        ),
+        (
+            settings.jwt_secret is None,
+            "JWT_SECRET is not set: user tokens are refused, and links to streams end with this "
+            "process.",
+        ),
+        (not known, "No app is configured: every request is refused."),
+        (
+            codes_in_clear,
+            "apps.json holds an app code in the clear: `sha256:` and its SHA-256 would do.",
+        ),
+        (
+            key is not None and getattr(settings, key) is None,
+            f"{(key or '').upper()} is not set: the default model, {settings.default_model}, "
+            "cannot answer.",
+        ),
+    )
+    return tuple(sentence for holds, sentence in sentences if holds)
 
 
 # The setting that holds each provider's key.

@@ -6,17 +6,21 @@ A struct carries the rule of each field in its annotation (`Annotated[int, whole
 
 import ipaddress
 import re
+import tomllib
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple, get_type_hints
 
-from gateway.origins import origin_of, split
+from gateway.destinations import parse_origin
 from gateway.problems import Report, shown
 
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d{1,18}(\.\d*)?|\.\d+)", re.ASCII)
 _RATE = re.compile(r"([1-9]\d{0,8})\s*(?:/|per)\s*(second|minute|hour|day)s?", re.IGNORECASE)
+_URL = re.compile(
+    r"(?P<origin>https?://[^/?#@\s]+)(?P<path>/[a-z0-9._~/%-]*)?", re.ASCII | re.IGNORECASE
+)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True} | {
     "false": False,
@@ -62,10 +66,30 @@ def read(rules: Mapping[str, Rule], raw: Mapping[str, Any], report: Report) -> d
         elif value is not None and value != "":
             try:
                 values[key] = rules[key].check(value)
-            except ValueError:
-                got = None if rules[key].secret else shown(value)
+            except ValueError as error:
+                wrong = error.item if isinstance(error, WrongItem) else value
+                got = None if rules[key].secret else shown(wrong)
                 report.add(key, rules[key].expected, got)
     return values
+
+
+class WrongItem(ValueError):
+    """One item of a list is wrong: it is what a message should show."""
+
+    def __init__(self, item: Any) -> None:
+        super().__init__()
+        self.item = item
+
+
+def read_toml(text: str, report: Report) -> dict[str, Any] | None:
+    """What a TOML text says; None, and a problem with its line, where it is none."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        report.add("", "valid TOML", hint=f"{error}.")
+    except (ValueError, RecursionError):
+        report.add("", "TOML with numbers and nesting of a sensible size")
+    return None
 
 
 def need(condition: bool) -> None:
@@ -238,25 +262,21 @@ def url(drop: str = "") -> Rule:
     """An http or https address, kept without a slash, or `drop`, at its end."""
 
     def check(value: Any) -> str:
-        need(isinstance(value, str))
-        parts = split(value)
-        need(not parts.query and not parts.fragment)
-        path = parts.path.rstrip("/").removesuffix(drop).rstrip("/")
-        return f"{origin_of(value)}{path}"
+        match = _URL.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
+            raise ValueError
+        path = (match["path"] or "").rstrip("/").removesuffix(drop).rstrip("/")
+        return f"{parse_origin(match['origin'])}{path}"
 
     return Rule("an address such as https://ai.example.org, without user name and query", check)
 
 
 def origin(*words: str) -> Rule:
-    """A web origin, or one of the words."""
+    """A web origin in its one form, or one of the words."""
 
     def check(value: Any) -> str:
         need(isinstance(value, str))
-        if value in words:
-            return str(value)
-        parts = split(value)
-        need(parts.path in ("", "/") and not parts.query and not parts.fragment)
-        return origin_of(value)
+        return str(value) if value in words else parse_origin(value)
 
     expected = "an exact origin such as https://app.example.org"
     return Rule(f"{expected} or the word {' or '.join(words)}" if words else expected, check)
@@ -300,7 +320,7 @@ def listed(item: Rule) -> Rule:
 
     def check(value: Any) -> tuple[Any, ...]:
         need(isinstance(value, list | tuple))
-        return tuple(dict.fromkeys(item.check(each) for each in value))
+        return tuple(dict.fromkeys(_item(item, each) for each in value))
 
     return Rule(f"a list, each of it {item.expected}", check, _split, item.secret)
 
@@ -317,6 +337,13 @@ def mapped(name: Rule, value: Rule) -> Rule:
         return {k.strip(): v.strip() for k, _, v in pairs}
 
     return Rule(f"a table, each name and each value {value.expected}", check, from_text)
+
+
+def _item(rule: Rule, value: Any) -> Any:
+    try:
+        return rule.check(value)
+    except ValueError:
+        raise WrongItem(value) from None
 
 
 def _split(text: str) -> list[str]:
