@@ -3,13 +3,10 @@
 import asyncio
 import json
 import re
-import shutil
 import signal
 import stat
-import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +17,8 @@ import pytest
 from gateway import enrolment
 from gateway.cli import main
 from gateway.tenants import digest
+from tests.processes import ended, lines_until, needs_curl, pasted, process
 
-ROOT = Path(__file__).parents[1]
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
 
 
@@ -204,57 +201,7 @@ def test_a_folder_that_is_none_is_named(typed: str, capsys: pytest.CaptureFixtur
 # -- servers, as processes --------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def process(*typed: str, **environ: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`run.py` with these words, killed at the end if it still runs."""
-    started = await asyncio.create_subprocess_exec(
-        sys.executable, str(ROOT / "run.py"), *typed,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={"PATH": "/usr/bin:/bin", **environ}, cwd=ROOT,
-    )  # fmt: skip
-    try:
-        yield started
-    finally:
-        if started.returncode is None:
-            started.kill()
-        await started.communicate()
-
-
-async def lines_until(stream: asyncio.StreamReader | None, last: str) -> list[str]:
-    """What a process prints, up to the first line that has `last` in it."""
-    assert stream is not None
-    lines: list[str] = []
-    while not lines or last not in lines[-1]:
-        line = (await asyncio.wait_for(stream.readline(), 20)).decode()
-        assert line, f"it ended before {last!r}: {lines}"
-        lines.append(line.strip())
-    return lines
-
-
-async def pasted(line: str) -> str:
-    """What a shell prints when the line is pasted into it."""
-    shell = await asyncio.create_subprocess_exec(
-        "bash", "-c", line, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, err = await asyncio.wait_for(shell.communicate(), 20)
-    assert (shell.returncode, err) == (0, b""), err
-    return out.decode()
-
-
-async def ended(started: asyncio.subprocess.Process, by: signal.Signals) -> int:
-    """The exit code of a process that is told to stop."""
-    started.send_signal(by)
-    return await asyncio.wait_for(started.wait(), 20)
-
-
-@pytest.fixture(scope="module")
-def curl() -> None:
-    """The demo's lines are for curl."""
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
-
-
-@pytest.mark.usefixtures("curl")
+@needs_curl
 async def test_each_line_of_the_demo_works_as_printed() -> None:
     """Asked, polled and streamed by paste; the callback arrives in the demo's own terminal."""
     async with process("demo", "--port", "0") as demo:
