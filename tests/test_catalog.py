@@ -287,6 +287,13 @@ def test_a_parameter_that_the_model_does_not_take_is_refused() -> None:
             "",
         ),
         (
+            "providers.groq.parameters.top_k = [0, 1, 2]",
+            "providers.groq.parameters.top_k",
+            "[lowest, highest]",
+            "[0, 1, 2]",
+            "",
+        ),
+        (
             "providers.groq.parameters.top_p = [nan]",
             "providers.groq.parameters.top_p",
             "[lowest, highest]",
