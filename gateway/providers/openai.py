@@ -1,16 +1,21 @@
 """The dialect of OpenAI's chat completions: what is sent, and what comes back, as values.
 
 Most providers speak it: https://platform.openai.com/docs/api-reference/chat
-Nothing here touches a network. What a provider wrote never becomes the text of an error.
+What a provider wrote never becomes the text of an error.
 """
 
+import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
+import aiohttp
 import msgspec
 import structlog
 
@@ -18,12 +23,17 @@ from gateway.errors import ProviderError, ProviderRefused, ProviderTimeout
 from gateway.events import Completed, Delta, ToolCall, Usage
 from gateway.messages import Request
 from gateway.providers import Output
+from gateway.sse import Decoder, EventTooLarge
 
 BROKEN = "The connection to the AI service broke off."
 ENDED_EARLY = "The AI service's stream ended early."
 NOT_JSON = "The AI service sent something that is not JSON."
 REFUSED_KEY = "The provider refused our credentials."
 REPORTED = "The AI service reported an error in mid-stream."
+UNREACHABLE = "The AI service cannot be reached."
+
+# Seconds that an answer's last bytes may take once it has said that it is whole.
+_DRAIN_S = 0.25
 
 # Some providers have their own words for the end.
 _FINISH = {"eos": "stop", "stop_sequence": "stop", "function_call": "tool_calls"}
@@ -76,6 +86,46 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     except ValueError:
         return None
     return max(0.0, when.timestamp() - now)
+
+
+def environment_proxy(url: str) -> str | None:
+    """The proxy that the process's environment names for requests to `url`.
+
+    Looked up once: aiohttp's `trust_env` would hand each request to a thread for it.
+    """
+    parts = urlsplit(url)
+    bypassed = proxy_bypass(parts.hostname or "")
+    return None if bypassed else getproxies().get(parts.scheme)
+
+
+async def read(content: aiohttp.StreamReader) -> AsyncGenerator[Output, None]:
+    """The events of one streamed answer; see Provider.stream. The caller closes the connection.
+
+    Raises:
+        ProviderError: the stream broke off, ended early, reported an error, or is not JSON.
+    """
+    decoder, translator = Decoder(), Translator()
+    try:
+        while not translator.done and (chunk := await content.readany()):
+            for data in decoder.data(chunk):
+                if (delta := translator.feed(data)) is not None:
+                    yield delta
+    except (aiohttp.ClientError, OSError, EventTooLarge) as error:
+        _log.warning("provider_stream_broke", error=type(error).__name__)
+        raise ProviderError(BROKEN, retryable=True) from None
+    left = translator.end()
+    if not content.at_eof():
+        await _drain(content)
+    for output in left:
+        yield output
+
+
+async def _drain(content: aiohttp.StreamReader) -> None:
+    """Read to the end: only then can the connection carry another request."""
+    with suppress(TimeoutError, aiohttp.ClientError):
+        async with asyncio.timeout(_DRAIN_S):
+            while await content.readany():
+                pass
 
 
 class _Function(msgspec.Struct, gc=False):
