@@ -6,7 +6,6 @@ import re
 import signal
 import stat
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -234,18 +233,6 @@ async def test_the_demos_page_may_ask_the_gateway() -> None:
         assert await ended(demo, signal.SIGTERM) == 0
 
 
-async def health(port: int) -> Mapping[str, Any]:
-    """What the gateway on that port says of itself, as soon as it says something."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(20):
-        while True:
-            try:
-                async with session.get(f"http://127.0.0.1:{port}/health") as response:
-                    answer: Mapping[str, Any] = await response.json()
-                    return answer
-            except aiohttp.ClientConnectorError:
-                await asyncio.sleep(0.05)
-
-
 async def test_serve_runs_until_it_is_told_to_stop(
     tmp_path: Path, unused_tcp_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -253,7 +240,12 @@ async def test_serve_runs_until_it_is_told_to_stop(
     run(capsys, "app", "add", "shop", "--conf", str(tmp_path))
     typed = ("serve", "--conf", str(tmp_path), "--port", str(unused_tcp_port))
     async with process(*typed, DEFAULT_MODEL="simulator/lorem", JWT_SECRET=SECRET) as gateway:
-        assert "queue_size" in await health(unused_tcp_port)
+        await lines_until(gateway.stderr, "gateway_started")
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{unused_tcp_port}/health") as response,
+        ):
+            assert "queue_size" in await response.json()
         assert await ended(gateway, signal.SIGTERM) == 0
 
 
