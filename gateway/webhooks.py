@@ -46,7 +46,7 @@ _LAST_MARGIN_S = 1.0
 _EARLIEST_S = tuple(accumulate((0.99 * (1 - JITTER) * step for step in STEPS_S), initial=0.0))
 
 _PREFIX = "whsec_"
-_LEAST_KEY_BYTES = 24
+_LEAST_KEY_BYTES = 16
 _TOLERANCE_S = 300
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
 

@@ -22,7 +22,13 @@ _MAX_ANSWER_BYTES = 20_000
 
 
 class Dialer(Protocol):
-    """Makes the POSTs of a notifier."""
+    """Makes the POSTs of a notifier.
+
+    Attributes:
+        timeout_s: no POST takes longer.
+    """
+
+    timeout_s: float
 
     async def post(self, to: Destination, headers: dict[str, str], body: bytes) -> Answer | Silence:
         """POST once; what came back, or why nothing did. Raises nothing but cancellation.
@@ -67,7 +73,7 @@ class HttpDialer:
         """
         # n8n's "Ignore bots" refuses a client's own name, and lets this form pass.
         self._agent = f"Mozilla/5.0 (compatible; ai-streaming-gateway/{version})"
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._resolver = resolver
         self._trusted: aiohttp.ClientSession | None = None
         self._guarded: aiohttp.ClientSession | None = None
@@ -113,7 +119,7 @@ class HttpDialer:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s, connect=self._timeout_s * 2 / 3),
+            timeout=aiohttp.ClientTimeout(total=self.timeout_s, connect=self.timeout_s * 2 / 3),
             headers={"User-Agent": self._agent, "Accept-Encoding": "identity"},
         )
 

@@ -23,9 +23,8 @@ from gateway.errors import InvalidRequest, StoreUnavailable
 from gateway.stores import Store
 from gateway.webhooks import Answer, Delivery, DeliveryState, Silence
 
-# An attempt that says nothing for so long belongs to a process that died; more than a dialer's
-# time-out.
-_LEASE_S = 30.0
+# An attempt that is so much later than its time-out belongs to a process that died.
+_LEASE_S = 15.0
 # The store is asked this often even where nothing is known to be due.
 _POLL_S = 5.0
 _STORE_PAUSE_S = 1.0
@@ -232,7 +231,8 @@ class Notifier:
     async def _deliver(self, lane: Lane, delivery: Delivery) -> None:
         to = self._destination(delivery)
         started_at = self._clock.now()
-        begun = replace(webhooks.begin(delivery, started_at), next_at=started_at + _LEASE_S)
+        lease_until = started_at + self._dialer.timeout_s + _LEASE_S
+        begun = replace(webhooks.begin(delivery, started_at), next_at=lease_until)
         await self._store.record(begun)
         if self._stopping.is_set():
             await self._record(delivery)

@@ -1,0 +1,100 @@
+"""Who of an origin's callbacks may go: caps, one of a URL, and the pause after failures."""
+
+from random import Random
+from typing import Any
+
+from gateway.engine.lane import Lane
+from gateway.webhooks import Delivery
+
+
+class Midway(Random):
+    """Chance without chance."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return (a + b) / 2
+
+
+def owed(number: int, **changes: Any) -> Delivery:
+    url = changes.get("url", f"https://n8n.example.com/{number}")
+    return Delivery(
+        id=f"msg_{number}", job_id=str(number), tenant="a", url=url, created_at=0, deadline=9
+    )
+
+
+def fail(lane: Lane, times: int, now: float) -> None:
+    for _ in range(times):
+        lane.failed("https://n8n.example.com/x", now, Midway())
+
+
+def test_no_more_than_the_cap_are_on_the_way() -> None:
+    """The next goes when one of those before it is back."""
+    lane = Lane(2)
+    deliveries = [owed(number) for number in range(3)]
+    for delivery in deliveries:
+        lane.add(delivery)
+    assert [lane.next(), lane.next(), lane.next()] == [*deliveries[:2], None]
+    lane.arrived(deliveries[0].url)
+    assert lane.next() == deliveries[2]
+
+
+def test_one_url_has_one_post_on_the_way() -> None:
+    """Others overtake a second delivery to a URL that is being called."""
+    lane = Lane(8)
+    first, second = owed(1, url="https://a.example.com/x"), owed(2, url="https://a.example.com/x")
+    other = owed(3)
+    for delivery in (first, second, other):
+        lane.add(delivery)
+    assert [lane.next(), lane.next(), lane.next()] == [first, other, None]
+    lane.released(first.url)
+    assert lane.next() == second
+
+
+def test_a_row_of_failures_closes_the_lane_for_pauses_that_double() -> None:
+    """Each failed probe doubles the pause, up to five minutes."""
+    lane, now, pauses = Lane(8), 1000.0, []
+    fail(lane, 9, now)
+    assert lane.closed_until == 0.0
+    for _ in range(10):
+        fail(lane, 1, now)
+        pauses.append(lane.closed_until - now)
+        now = lane.closed_until
+    assert pauses == [2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0]
+
+
+def test_failures_of_what_was_on_the_way_do_not_lengthen_the_pause() -> None:
+    """Eight that fail together are one sign, not eight."""
+    lane = Lane(8)
+    fail(lane, 18, 1000.0)
+    assert lane.closed_until == 1002.0
+
+
+def test_after_a_pause_one_probe_goes_and_its_success_opens_the_lane() -> None:
+    """A receiver that has just come up is not met by everything at once."""
+    lane = Lane(8)
+    fail(lane, 10, 1000.0)
+    for number in range(3):
+        lane.add(owed(number))
+    assert [lane.next(), lane.next()] == [owed(0), None]
+    lane.arrived(owed(0).url)
+    assert [lane.next(), lane.next()] == [owed(1), owed(2)]
+
+
+def test_a_success_between_failures_keeps_the_lane_open() -> None:
+    """Only failures in a row count."""
+    lane = Lane(8)
+    fail(lane, 9, 1000.0)
+    lane.arrived("https://n8n.example.com/x")
+    fail(lane, 9, 1000.0)
+    assert lane.closed_until == 0.0
+
+
+def test_a_lane_is_kept_while_there_is_something_to_remember() -> None:
+    """Then it is forgotten, so that lanes do not pile up."""
+    lane = Lane(8)
+    assert lane.idle(1000.0)
+    lane.add(owed(1))
+    assert not lane.idle(1000.0)
+    assert lane.drain() == [owed(1)]
+    assert lane.idle(1000.0)
+    fail(lane, 1, 1000.0)
+    assert [lane.idle(now) for now in (1000.0, 1599.0, 1600.0)] == [False, False, True]

@@ -1,0 +1,294 @@
+"""At least once, one at a time, by the schedule, and nowhere it must not go."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import pytest
+from msgspec.structs import replace
+
+from gateway import webhooks
+from gateway.destinations import Policy
+from gateway.engine.clock import WallClock
+from gateway.webhooks import DeliveryState, Silence
+from tests.engine.house import DAY, House, standing
+from tests.engine.jumping_clock import JumpingClock
+from tests.engine.receiver import SIGNATURE, Execution, Receiver
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    """Everything running, on a clock that jumps."""
+    async with standing(JumpingClock()) as built:
+        yield built
+
+
+# At least once, one at a time
+
+
+async def test_one_url_has_one_post_on_the_way(house: House) -> None:
+    """Two jobs with one callback URL are told one after the other."""
+    house.receiver.gate.clear()
+    url = house.receiver.wait_for(Execution(waits=3))
+    await house.owe(url, url, url)
+    await house.receiver.arrived(1)
+    house.receiver.gate.set()
+    await house.store.until(DeliveryState.DELIVERED, 3)
+    assert house.receiver.most_at_once == 1
+    assert {post.headers["webhook-id"] for post in house.receiver.posts} == {
+        "msg_1",
+        "msg_2",
+        "msg_3",
+    }
+
+
+async def test_an_origin_gets_no_more_than_its_cap_at_once(house: House) -> None:
+    """The rest waits, and arrives."""
+    house.receiver.gate.clear()
+    await house.owe(*(house.receiver.wait_for(Execution()) for _ in range(40)))
+    await house.receiver.arrived(8)
+    assert house.notifier.in_flight == 8
+    house.receiver.gate.set()
+    await house.store.until(DeliveryState.DELIVERED, 40)
+    assert (house.receiver.most_at_once, len(house.receiver.posts)) == (8, 40)
+
+
+async def test_all_origins_together_keep_to_a_cap_and_none_starves(house: House) -> None:
+    """One origin's crowd does not keep another's single callback waiting."""
+    await house.notifier.stop()
+    house.notifier = house.another_notifier(most=4, most_per_origin=4)
+    async with Receiver() as other:
+        house.policy = Policy.of([house.receiver.origin, other.origin])
+        crowd = [house.receiver.wait_for(Execution()) for _ in range(60)]
+        await house.owe(*crowd, other.wait_for(Execution()))
+        other.on_post = lambda: served.append(len(house.receiver.posts))
+        served: list[int] = []
+        await house.notifier.start()
+        await house.store.until(DeliveryState.DELIVERED, 61)
+    assert house.receiver.most_at_once <= 4
+    assert served[0] < 20
+
+
+async def test_more_than_an_origin_may_hold_is_delivered_in_time(house: House) -> None:
+    """A burst beyond what is held in memory is put off, not lost."""
+    urls = [house.receiver.wait_for(Execution()) for _ in range(700)]
+    await house.owe(*urls)
+    await house.store.until(DeliveryState.DELIVERED, 700)
+    assert len(house.receiver.posts) == 700
+    assert all(execution.resumed == 1 for execution in house.receiver.executions.values())
+
+
+async def test_stopping_in_mid_post_leaves_the_delivery_owed_and_ambiguous(house: House) -> None:
+    """The next notifier sends it at once under the same id, and knows that it may be a repeat."""
+    await house.notifier.stop()
+    house.receiver.gate.clear()
+    first = house.another_notifier(grace_s=0.0)
+    await first.start()
+    execution = Execution()
+    await house.owe(house.receiver.wait_for(execution))
+    await house.receiver.arrived(1)
+    await first.stop()
+    left = await house.store.owed()
+    assert (left.state, left.ambiguous, left.attempts) == (DeliveryState.PENDING, True, 1)
+    assert left.next_at <= house.clock.now()
+    # What n8n did with the POST that was cut: it went on, and came to its end.
+    execution.waits = 0
+    house.receiver.gate.set()
+    house.notifier = house.another_notifier()
+    await house.notifier.start()
+    await house.store.until(DeliveryState.UNCONFIRMED)
+    assert {post.headers["webhook-id"] for post in house.receiver.posts} == {"msg_1"}
+
+
+async def test_stopping_waits_a_little_for_answers(house: House) -> None:
+    """What is nearly delivered is delivered, and not ambiguous."""
+    house.receiver.gate.clear()
+    await house.owe(house.receiver.wait_for(Execution()))
+    await house.receiver.arrived(1)
+    stopping = asyncio.create_task(house.notifier.stop())
+    await asyncio.sleep(0)
+    house.receiver.gate.set()
+    await stopping
+    delivery = await house.store.owed()
+    assert (delivery.state, delivery.ambiguous) == (DeliveryState.DELIVERED, False)
+
+
+async def test_an_attempt_is_recorded_before_it_is_sent(house: House) -> None:
+    """A process that dies in mid-POST leaves an ambiguous attempt that falls due again."""
+    house.receiver.gate.clear()
+    await house.owe(house.receiver.wait_for(Execution()))
+    await house.receiver.arrived(1)
+    stored = await house.store.owed()
+    assert (stored.attempts, stored.ambiguous, stored.first_tried_at) == (
+        1,
+        True,
+        house.clock.now(),
+    )
+    assert 10 < stored.next_at - house.clock.now() < 60
+    house.receiver.gate.set()
+    await house.store.until(DeliveryState.DELIVERED)
+
+
+async def test_what_was_settled_during_a_look_is_not_sent_again(house: House) -> None:
+    """A look at the store may return a delivery as it was before its 2xx."""
+    execution = Execution(waits=2)
+    house.receiver.gate.clear()
+    await house.owe(house.receiver.wait_for(execution), house.receiver.wait_for(Execution()))
+    await house.receiver.arrived(2)
+    # Its lease is over, and it is on the way still.
+    await house.store.record(replace(await house.store.owed(), next_at=0.0))
+
+    async def deliver_meanwhile() -> None:
+        house.receiver.gate.set()
+        await house.store.until(DeliveryState.DELIVERED, 2)
+        house.store.before_looked = None
+
+    house.store.before_looked = deliver_meanwhile
+    house.notifier.wake()
+    looks = house.store.looks
+    while house.store.looks < looks + 5:
+        house.notifier.wake()
+        await asyncio.sleep(0)
+    assert (execution.resumed, len(house.receiver.posts)) == (1, 2)
+
+
+# The store
+
+
+async def test_an_attempt_that_cannot_be_recorded_is_not_made(house: House) -> None:
+    """Nothing leaves while the store is away; then it does, as a first attempt."""
+    house.store.away = 3
+    delivery = await house.settle(Execution(), DeliveryState.DELIVERED)
+    assert (delivery.attempts, len(house.receiver.posts)) == (1, 1)
+
+
+async def test_a_2xx_that_cannot_be_recorded_is_held_until_it_can(house: House) -> None:
+    """The store's absence after an answer does not send the callback again."""
+    house.receiver.on_post = lambda: setattr(house.store, "away", 30)
+    execution = Execution(waits=2)
+    await house.settle(execution, DeliveryState.DELIVERED)
+    assert (execution.resumed, len(house.receiver.posts)) == (1, 1)
+
+
+async def test_a_bug_in_the_loop_is_logged_and_survived(house: House) -> None:
+    """The next look delivers."""
+    house.store.confused = True
+    await house.settle(Execution(), DeliveryState.DELIVERED)
+    assert "callbacks_not_taken" in {line["event"] for line in house.lines}
+
+
+# The schedule and the breaker
+
+
+async def test_a_day_of_trouble_is_tried_by_the_schedule_and_ends(house: House) -> None:
+    """Twenty-one attempts over 24 hours, each pause within a fifth of its step."""
+    moments: list[float] = []
+    house.receiver.on_post = lambda: moments.append(house.clock.now())
+    house.receiver.broken = True
+    delivery = await house.settle(Execution(), DeliveryState.DEAD)
+    gaps = [after - before for before, after in pairwise(moments)]
+    off = [gap / step for gap, step in zip(gaps, webhooks.STEPS_S, strict=False)]
+    assert len(moments) >= 20
+    assert all(0.79 <= ratio <= 1.21 for ratio in off)
+    assert moments[-1] - moments[0] == pytest.approx(DAY - 1, abs=1)
+    assert (delivery.last_status, house.notifier.dead) == (500, 1)
+
+
+async def test_waiting_for_a_far_attempt_is_no_busy_loop(house: House) -> None:
+    """In an hour without anything to do the store is asked now and then only."""
+    assert isinstance(house.clock, JumpingClock)
+    async with asyncio.timeout(20):
+        await house.clock.alarm(3_600).wait()
+    assert house.store.looks < 800
+
+
+async def test_a_broken_origin_is_left_alone_and_another_is_served(house: House) -> None:
+    """A hundred callbacks do not hammer it: few probes an hour, attempts unspent, all arrive."""
+    house.receiver.broken = True
+    recovers_at = house.clock.now() + 3_600
+
+    def recover() -> None:
+        house.receiver.broken = house.clock.now() < recovers_at
+
+    house.receiver.on_post = recover
+    async with Receiver() as other:
+        house.policy = Policy.of([house.receiver.origin, other.origin])
+        await house.owe(*(house.receiver.wait_for(Execution()) for _ in range(100)))
+        await house.receiver.arrived(10)
+        await house.store.owe(999, other.wait_for(Execution()), house.clock.now())
+        house.notifier.wake()
+        await other.arrived(1)
+        assert len(house.receiver.posts) < 40
+        await house.store.until(DeliveryState.DELIVERED, 101)
+    assert len(house.receiver.posts) < 100 + 60
+    assert max([one.attempts for one in await house.store.deliveries()]) < 20
+
+
+async def test_a_receiver_that_is_down_is_found_when_it_comes_up(house: House) -> None:
+    """A refused connection is no attempt that may have arrived."""
+    async with Receiver() as gone:
+        url = gone.wait_for(Execution())
+    house.policy = Policy.of([gone.origin])
+    await house.owe(url, lifetime_s=600)
+    await house.store.until(DeliveryState.DEAD)
+    delivery = await house.store.owed()
+    assert (delivery.last_status, delivery.ambiguous) == (None, False)
+    assert delivery.note == f"{Silence.UNREACHABLE} Given up."
+
+
+# Where callbacks may not go
+
+
+async def test_a_callback_past_its_deadline_is_not_sent(house: House) -> None:
+    """It is a dead letter, found when somebody looks."""
+    await house.owe(house.receiver.wait_for(Execution()), lifetime_s=-1)
+    await house.store.until(DeliveryState.DEAD)
+    assert ((await house.store.owed()).note, house.receiver.posts) == ("The deadline passed.", [])
+
+
+async def test_an_origin_that_is_no_longer_allowed_is_not_called(house: House) -> None:
+    """The policy is asked before each attempt, and the note says what to mend."""
+    house.policy = Policy.of(["https://n8n.example.com"])
+    await house.owe(house.receiver.wait_for(Execution()))
+    await house.store.until(DeliveryState.DEAD)
+    delivery = await house.store.owed()
+    assert (delivery.attempts, house.receiver.posts) == (0, [])
+    assert "must have an origin that the configuration allows" in delivery.note
+
+
+async def test_a_public_origin_is_reached_by_its_internal_one(house: House) -> None:
+    """The operator's rewrite changes the origin and nothing else."""
+    house.policy = Policy.of(["https://n8n.example.com"])
+    house.rewrites["https://n8n.example.com"] = house.receiver.origin
+    url = house.receiver.wait_for(Execution())
+    await house.owe(url.replace(house.receiver.origin, "https://n8n.example.com"))
+    await house.store.until(DeliveryState.DELIVERED)
+    assert house.receiver.executions["1"].resumed == 1
+
+
+# The notifier itself
+
+
+async def test_on_the_real_clock_a_callback_leaves_at_once() -> None:
+    """Waking is enough: nothing waits for a poll."""
+    async with standing(WallClock()) as house:
+        began = house.clock.now()
+        await house.settle(Execution(races=2), DeliveryState.DELIVERED)
+        assert house.clock.now() - began < 2
+
+
+async def test_the_log_names_origins_and_ids_and_nothing_secret(house: House) -> None:
+    """No body, no signature, no path."""
+    await house.settle(Execution(races=1), DeliveryState.DELIVERED)
+    assert [line["event"] for line in house.lines] == ["callback_retried", "callback_delivered"]
+    assert {line["job_id"] for line in house.lines} == {"job_1"}
+    assert {line["origin"] for line in house.lines} == {house.receiver.origin}
+    written = repr(house.lines)
+    assert not any(secret in written for secret in (SIGNATURE, "webhook-waiting", "answer"))
+
+
+async def test_a_notifier_stops_unstarted_and_twice(house: House) -> None:
+    """Stopping is never an error."""
+    await house.another_notifier().stop()
+    await house.notifier.stop()
+    await house.notifier.stop()
