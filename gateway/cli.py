@@ -21,7 +21,7 @@ from gateway.problems import ConfigError
 if TYPE_CHECKING:
     from gateway.config import Config
 
-DEFAULT_CONF = Path("conf")
+DEFAULT_CONF = Path(__file__).parents[1] / "conf"
 DEFAULT_TYPE = "chat"
 # The gateway refuses a token that is good for longer.
 MOST_HOURS = 366 * 24
@@ -209,7 +209,9 @@ def _command(commands: Any, name: str, run: Any, what: str) -> argparse.Argument
 
 def _add_conf(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--conf", metavar="DIR", help="folder of the configuration (GATEWAY_CONF; default: conf)"
+        "--conf",
+        metavar="DIR",
+        help="folder of the configuration (GATEWAY_CONF; default: conf beside run.py)",
     )
 
 

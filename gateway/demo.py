@@ -20,6 +20,7 @@ from rich.markup import escape
 from gateway import app, enrolment, logs, webhooks
 from gateway import config as configs
 from gateway.config import Config
+from gateway.tenants import digest
 
 HOST = "127.0.0.1"
 APP = "demo"
@@ -102,7 +103,7 @@ def configure(port: int, visitor_url: str) -> Config:
     demo_app = {"name": APP, "allowed_request_types": ["chat"], "rate_limit": "1000/hour"}
     return configs.parse(
         toml=None,
-        apps=json.dumps({"app_codes": {code: demo_app}}),
+        apps=json.dumps({"app_codes": {f"sha256:{digest(code)}": demo_app}}),
         models=None,
         env={
             "HOST": HOST,
