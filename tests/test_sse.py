@@ -1,10 +1,14 @@
 """The SSE codec: what is written is read back, whatever the network does to it."""
 
+from collections.abc import Callable, Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.sse import HEARTBEAT, Decoder, EventTooLarge, ServerEvent, frame, retry, text_lines
+
+Read = Callable[[Decoder, bytes], Sequence[object]]
 
 CR_LF_TEXT = st.text(alphabet=st.sampled_from("ab :\r\n\0é🙂"), max_size=40)
 FIELDS = [
@@ -24,29 +28,29 @@ def decode(data: bytes) -> list[ServerEvent]:
     return Decoder().feed(data)
 
 
-def test_frame_of_json_is_one_line():
+def test_frame_of_json_is_one_line() -> None:
     """JSON bytes become one data line and a blank one."""
     assert frame(b'{"a":1}') == b'data: {"a":1}\n\n'
 
 
-def test_frame_names_its_event_and_id():
+def test_frame_names_its_event_and_id() -> None:
     """Event and id come before the data, each on its line."""
     assert frame("x", event="stage", id="1-2") == b"event: stage\nid: 1-2\ndata: x\n\n"
 
 
-def test_every_line_end_in_text_becomes_a_data_line():
+def test_every_line_end_in_text_becomes_a_data_line() -> None:
     """CR, LF and CRLF each begin another data line; the empty last line counts."""
     assert text_lines("a\r\nb\rc\n") == b"data: a\ndata: b\ndata: c\ndata: \n"
 
 
-def test_retry_is_a_line_of_its_own():
+def test_retry_is_a_line_of_its_own() -> None:
     """The reconnection time is written in milliseconds."""
     assert retry(1500) == b"retry: 1500\n"
 
 
 @pytest.mark.parametrize("bad", ["a\nb", "a\rb", "a\0b"])
 @pytest.mark.parametrize("field", ["event", "id"])
-def test_a_field_cannot_smuggle_a_line(field: str, bad: str):
+def test_a_field_cannot_smuggle_a_line(field: str, bad: str) -> None:
     """An event name or id with a line end or NUL is refused."""
     with pytest.raises(ValueError, match=field):
         frame("x", **{field: bad})
@@ -70,12 +74,12 @@ def test_a_field_cannot_smuggle_a_line(field: str, bad: str):
         (b"data: a\n", []),
     ],
 )
-def test_the_standard_s_rules(stream: bytes, want: list[ServerEvent]):
+def test_the_standard_s_rules(stream: bytes, want: list[ServerEvent]) -> None:
     """Fields, comments, ids, line ends and the incomplete end read as the standard says."""
     assert decode(stream) == want
 
 
-def test_retry_counts_only_as_digits():
+def test_retry_counts_only_as_digits() -> None:
     """A reconnection time that is no whole number is ignored."""
     decoder = Decoder()
     decoder.feed(b"retry: 20\nretry: -1\nretry: 3x\n")
@@ -83,14 +87,14 @@ def test_retry_counts_only_as_digits():
 
 
 @given(STREAMS, st.lists(st.integers(0, 500), max_size=8))
-def test_any_cut_gives_the_same_events(stream: bytes, places: list[int]):
+def test_any_cut_gives_the_same_events(stream: bytes, places: list[int]) -> None:
     """However the bytes are cut into chunks, the events are those of the whole."""
     decoder = Decoder()
     assert [e for piece in cut(stream, places) for e in decoder.feed(piece)] == decode(stream)
 
 
 @given(STREAMS, st.lists(st.integers(0, 500), max_size=8))
-def test_the_fast_path_reads_what_the_slow_one_reads(stream: bytes, places: list[int]):
+def test_the_fast_path_reads_what_the_slow_one_reads(stream: bytes, places: list[int]) -> None:
     """`data` yields the data of every event that `feed` finds, for any cut."""
     decoder = Decoder()
     got = [data for piece in cut(stream, places) for data in decoder.data(piece)]
@@ -98,7 +102,7 @@ def test_the_fast_path_reads_what_the_slow_one_reads(stream: bytes, places: list
 
 
 @given(STREAMS, st.lists(st.integers(0, 500), max_size=8), st.lists(st.booleans(), min_size=9))
-def test_the_two_readings_may_alternate(stream: bytes, places: list[int], fast: list[bool]):
+def test_the_two_readings_may_alternate(stream: bytes, places: list[int], fast: list[bool]) -> None:
     """`data` and `feed` share one state and can follow each other on one stream."""
     decoder, got = Decoder(), []
     for piece, quick in zip(cut(stream, places), fast, strict=False):
@@ -107,7 +111,7 @@ def test_the_two_readings_may_alternate(stream: bytes, places: list[int], fast: 
 
 
 @given(st.lists(CR_LF_TEXT, max_size=5), st.lists(st.integers(0, 500), max_size=8))
-def test_what_is_written_is_read_back(texts: list[str], places: list[int]):
+def test_what_is_written_is_read_back(texts: list[str], places: list[int]) -> None:
     """Texts come back with their line ends as LF, and heartbeats between them do not show."""
     stream = b"".join(HEARTBEAT + frame(text, event="x", id="1-1") for text in texts)
     decoder = Decoder()
@@ -118,7 +122,7 @@ def test_what_is_written_is_read_back(texts: list[str], places: list[int]):
 
 @pytest.mark.parametrize("read", [Decoder.feed, Decoder.data])
 @pytest.mark.parametrize("piece", [b"data: aaaa", b"data: aaaa\n", b":aaaaaaaa", b"aaaa: aaaa"])
-def test_memory_is_bounded(read, piece: bytes):
+def test_memory_is_bounded(read: Read, piece: bytes) -> None:
     """An event or a line that never ends is refused once it passes the limit."""
     decoder = Decoder(max_event_bytes=100)
     read(decoder, b"data: small\n\n")
@@ -132,13 +136,13 @@ def test_memory_is_bounded(read, piece: bytes):
 
 
 @pytest.mark.parametrize("read", [Decoder.feed, Decoder.data])
-def test_a_large_event_in_one_chunk_is_refused(read):
+def test_a_large_event_in_one_chunk_is_refused(read: Read) -> None:
     """The limit holds for a whole event as well."""
     with pytest.raises(EventTooLarge):
         read(Decoder(max_event_bytes=100), b"data: " + b"a" * 200 + b"\n\n")
 
 
 @pytest.mark.parametrize("read", [Decoder.feed, Decoder.data])
-def test_many_small_events_are_not_one_large(read):
+def test_many_small_events_are_not_one_large(read: Read) -> None:
     """The limit is one event's: a long chunk of small events passes."""
     assert len(read(Decoder(max_event_bytes=100), b"data: abc\n\n" * 1000)) == 1000
