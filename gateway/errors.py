@@ -9,6 +9,7 @@ GatewayError
 │   └── UnsupportedRequestType 403 UNSUPPORTED_REQUEST_TYPE
 ├── NotFound                  404  NOT_FOUND
 │   └── JobNotFound           404  REQUEST_NOT_FOUND
+├── MethodNotAllowed          405  METHOD_NOT_ALLOWED
 ├── RequestTimeout            408  REQUEST_TIMEOUT
 ├── Conflict                  409  CONFLICT
 │   └── CursorConflict        409  CURSOR_CONFLICT
@@ -103,6 +104,12 @@ class NotFound(GatewayError):
 class JobNotFound(NotFound):
     code = "REQUEST_NOT_FOUND"
     default = "Request ID not found"
+
+
+class MethodNotAllowed(GatewayError):
+    code = "METHOD_NOT_ALLOWED"
+    status = 405
+    default = "This path does not take that method."
 
 
 class RequestTimeout(GatewayError):

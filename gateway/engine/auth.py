@@ -106,14 +106,16 @@ class Auth:
         return Principal(tenant=tenant)
 
     def bearer(self, token: str) -> Principal:
-        """Who holds what came as a bearer token: an app code or a user token.
+        """Who holds what came as a token: an app code, a user token or a stream token.
 
         Raises:
-            Unauthenticated: neither.
+            Unauthenticated: none of them, or expired.
         """
-        if token.count(".") == 2 and token.startswith("ey"):
-            return self.user(token)
-        return self.app(token)
+        if token.count(".") != 2 or not token.startswith("ey"):
+            return self.app(token)
+        if len(token) > _TOKEN_MOST_BYTES:
+            raise Unauthenticated("The token is too long.")
+        return self._stream(token) or self.user(token)
 
     def user(self, token: str) -> Principal:
         """The user whom a user token names.
@@ -121,6 +123,8 @@ class Auth:
         Raises:
             Unauthenticated: wrong, expired, or good for too long.
         """
+        if len(token) > _TOKEN_MOST_BYTES:
+            raise Unauthenticated("The token is too long.")
         if self._jwt_secret is None:
             raise Unauthenticated("User tokens are not taken here.")
         claims = self._decode(token, self._jwt_secret.encode(), ["exp", "sub", "app"])
@@ -146,26 +150,23 @@ class Auth:
         }
         return jwt.encode(claims, self._stream_key, algorithm=_ALGORITHM)
 
-    def reader(self, token: str) -> Principal:
-        """Who holds a token that came with a request to read: any kind of credential.
+    def _stream(self, token: str) -> Principal | None:
+        """Who holds a stream token; None if it is signed as none.
 
         Raises:
-            Unauthenticated: not valid, or expired.
+            Unauthenticated: it is one, and not good any more.
         """
-        if not token.startswith("ey") or token.count(".") != 2:
-            return self.app(token)
         try:
-            claims = self._decode(token, self._stream_key, ["exp", "sub", "app", "aud"])
-        except Unauthenticated:
-            return self.user(token)
+            jwt.api_jws.decode(token, self._stream_key, algorithms=[_ALGORITHM])
+        except (jwt.InvalidTokenError, ValueError):
+            return None
+        claims = self._decode(token, self._stream_key, ["exp", "sub", "app"])
         tenant = self._by_name.get(claims["app"])
         if tenant is None:
             raise Unauthenticated("The token is not valid.")
         return Principal(tenant=tenant, job_id=claims["sub"])
 
     def _decode(self, token: str, key: bytes, required: list[str]) -> dict[str, Any]:
-        if len(token) > _TOKEN_MOST_BYTES:
-            raise Unauthenticated("The token is too long.")
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,

@@ -336,6 +336,11 @@ class Core:
         return Status(job=job, position=position, wait_s=self._queue.estimate_s(position))
 
     @property
+    def accepting(self) -> bool:
+        """A new request would find a place."""
+        return not self.draining and self._queue.has_room()
+
+    @property
     def queue_size(self) -> int:
         return self._queue.qsize()
 

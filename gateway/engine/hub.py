@@ -56,11 +56,14 @@ class View:
             log = self._log
             for position in range(len(frames), end):
                 frames.append(self._framer(log.cursor(position + 1), log.events[position]))
-            data = frames[start] if end - start == 1 else b"".join(frames[start:end])
-            self._cached = self._wrap(data) if self._wrap and data else data
+            self._cached = self.wrapped(b"".join(frames[start:end]))
             # Readers who keep up all ask for the same range: it is joined once.
             self._range = (start, end)
         return self._cached
+
+    def wrapped(self, data: bytes) -> bytes:
+        """Some bytes of the wire format in the transport's framing."""
+        return self._wrap(data) if self._wrap and data else data
 
 
 class Subscriber:

@@ -96,7 +96,7 @@ class Queue(asyncio.PriorityQueue[Ticket]):
         Raises:
             QueueFull: `retry_after_s` is the time in which a place should come free.
         """
-        if len(self._waiting) + self._reserved >= self._capacity:
+        if not self.has_room():
             raise QueueFull(retryable=True, retry_after_s=max(1.0, self.estimate_s(1)))
         self._reserved += 1
 
@@ -217,6 +217,10 @@ class Queue(asyncio.PriorityQueue[Ticket]):
             self._wakeup_next(self._getters)  # type: ignore[attr-defined]
 
     # -- looking ------------------------------------------------------------------------------
+
+    def has_room(self) -> bool:
+        """One more job may wait."""
+        return len(self._waiting) + self._reserved < self._capacity
 
     def qsize(self) -> int:
         """Jobs waiting, parked ones among them."""

@@ -21,7 +21,8 @@ class Router:
         Raises:
             UnknownModel: one of them is in no catalog.
         """
-        models = [self._catalog.resolve(name) for name in (request.model, *request.fallback_models)]
+        names = dict.fromkeys((request.model, *request.fallback_models))
+        models = [self._catalog.resolve(name) for name in names]
         return [
             Leg(model, self._providers[model.provider])
             for model in models

@@ -1,0 +1,325 @@
+"""The roof: settings into stores, providers, engine and doors, and those into one server.
+
+The only file that names concrete classes.
+"""
+
+import asyncio
+import random
+import secrets
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+from dotenv import dotenv_values
+
+from gateway import __version__, webhooks
+from gateway import config as configs
+from gateway.catalog import PROVIDERS
+from gateway.config import Config, Settings
+from gateway.destinations import Policy, check_url
+from gateway.engine.auth import Auth, new_stream_secret
+from gateway.engine.checkup import Checkup
+from gateway.engine.clock import WallClock
+from gateway.engine.core import Core, Limit
+from gateway.engine.dialer import HttpDialer
+from gateway.engine.limits import Limits
+from gateway.engine.notifier import Notifier
+from gateway.engine.worker import Timeouts
+from gateway.errors import MethodNotAllowed, NotFound
+from gateway.providers import Provider
+from gateway.providers.simulator import Simulator
+from gateway.providers.together import Together
+from gateway.stores import Store
+from gateway.stores.memory import MemoryStore
+from gateway.surfaces import ai_request, cors
+from gateway.surfaces.ai_request import CheckUrl, JobQueue
+from gateway.surfaces.door import Desk, Handler, answer
+from gateway.surfaces.event_stream import Streams
+from gateway.surfaces.status import Health
+from gateway.surfaces.stream import N8n
+
+log = structlog.get_logger(__name__)
+
+CORE = web.AppKey("core", Core)
+
+_SHIPPED = Path(__file__).parent.parent / "conf"
+_KEEPALIVE_S = 30.0
+# After the logs are closed, handlers only say goodbye.
+_SHUTDOWN_S = 5.0
+
+
+def load(conf_dir: Path | None, environ: Mapping[str, str]) -> Config:
+    """The configuration from the files of a folder, `.env` and the environment.
+
+    Args:
+        conf_dir: None for the folder that comes with the gateway.
+
+    Raises:
+        ConfigError: everything that is wrong there.
+        OSError: the folder, or a file in it, cannot be read.
+    """
+    folder = conf_dir or _SHIPPED
+    if not folder.is_dir():
+        raise NotADirectoryError(20, "there is no such folder", str(folder))
+    dotenv = {name: value or "" for name, value in dotenv_values(".env").items()}
+    return configs.parse(
+        toml=_text(folder / "gateway.toml"),
+        apps=_text(folder / "apps.json"),
+        models=_text(folder / "models.toml") or _text(_SHIPPED / "models.toml"),
+        env={**dotenv, **environ},
+        conf_dir=str(folder),
+    )
+
+
+def _text(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8") if file.exists() else None
+
+
+def build(config: Config) -> web.Application:
+    """The whole gateway as an application that starts and stops with its server."""
+    settings = config.settings
+    store = MemoryStore()
+    providers = _providers(settings)
+    checkup = Checkup(providers, PROVIDERS)
+    policy_of = _policies(config)
+    notifier = Notifier(
+        store=store,
+        dialer=HttpDialer(__version__, timeout_s=settings.callback_timeout),
+        policy_of=lambda name: policy_of[name],
+        rewrites=settings.callback_origin_rewrites,
+        keys=webhooks.parse_secrets(" ".join(settings.callback_secret)),
+        clock=WallClock(),
+        rng=random.Random(),
+        log=log,
+    )
+    core = Core(
+        store=store,
+        providers=providers,
+        catalog=config.catalog,
+        auth=_auth(config),
+        limits=Limits(),
+        limit=_limit(settings),
+        now=time.time,
+        new_uuid=uuid.uuid4,
+        rng=random.Random(),
+        on_callback=notifier.wake,
+    )
+    app = web.Application(client_max_size=settings.max_body_bytes, middlewares=[_strays])
+    app[CORE] = core
+    routes = _add_doors(app, core, config, checkup, policy_of)
+    listed = {*settings.allowed_origins}.union(*(t.allowed_origins or () for t in config.tenants))
+    cors.install(app, routes, listed, local=settings.dev_mode)
+    app.cleanup_ctx.append(_life(store, providers, checkup, notifier, core))
+    app.on_shutdown.append(_stop_core)
+    return app
+
+
+def _add_doors(
+    app: web.Application,
+    core: Core,
+    config: Config,
+    checkup: Checkup,
+    policy_of: Mapping[str, Policy],
+) -> list[web.AbstractRoute]:
+    settings = config.settings
+    desk = Desk(
+        core,
+        public_url=settings.public_url,
+        max_body_bytes=settings.max_body_bytes,
+        trusted_proxies=tuple(ip_network(each) for each in settings.trusted_proxies),
+    )
+    streams = Streams(
+        core,
+        heartbeat_s=settings.heartbeat,
+        max_age_s=settings.stream_max_age,
+        most=settings.max_streams,
+        most_per_tenant=settings.max_streams_per_app,
+        rng=random.Random(),
+    )
+
+    def may_call(field: str) -> CheckUrl:
+        return lambda url, tenant: check_url(url, policy_of[tenant.name], field=field)
+
+    started = time.monotonic()
+    doors = [
+        JobQueue(
+            desk,
+            default_model=settings.default_model,
+            fallback_models=settings.fallback_models,
+            poll_needs_app_code=settings.poll_needs_app_code,
+            check_url=may_call("callback_url"),
+        ).door,
+        N8n(
+            desk,
+            streams,
+            default_model=settings.default_model,
+            fallback_models=settings.fallback_models,
+            start=settings.start,
+            token_life_s=settings.queue_timeout + settings.request_timeout + settings.retention,
+            check_url=may_call("resumeUrl"),
+        ).door,
+        Health(core, checkup.statuses, lambda: time.monotonic() - started).door,
+    ]
+    return [
+        app.router.add_route(route.method, route.path, desk.guarded(door, route))
+        for door in doors
+        for route in door.routes
+    ]
+
+
+def _providers(settings: Settings) -> dict[str, Provider]:
+    """Those there is a key for, and the simulator, which needs none."""
+    providers: list[Provider] = [Simulator()]
+    if settings.together_ai_api_key:
+        providers.append(
+            Together(settings.together_ai_api_key, base_url=settings.together_base_url)
+        )
+    return {provider.name: provider for provider in providers}
+
+
+def _policies(config: Config) -> dict[str, Policy]:
+    """Where the callbacks of each tenant may go: its own list, or else the gateway's."""
+    settings = config.settings
+    return {
+        tenant.name: Policy.of(
+            tenant.callback_origins or settings.callback_allowed_origins,
+            dev_mode=settings.dev_mode,
+        )
+        for tenant in config.tenants
+    }
+
+
+def _auth(config: Config) -> Auth:
+    settings = config.settings
+    return Auth(
+        config.tenants,
+        jwt_secret=settings.jwt_secret,
+        stream_secret=settings.jwt_secret or new_stream_secret(secrets.token_bytes),
+        anonymous_app=settings.anonymous_app,
+        now=time.time,
+    )
+
+
+def _limit(settings: Settings) -> Limit:
+    return Limit(
+        workers=settings.workers,
+        queue_max_size=settings.queue_max_size,
+        queue_timeout=settings.queue_timeout,
+        connect_timeout=settings.connect_timeout,
+        disconnect_grace=settings.disconnect_grace,
+        drain_timeout=settings.drain_timeout,
+        retention=settings.retention,
+        callback_deadline=settings.callback_deadline,
+        timeouts=Timeouts(
+            first_token_s=settings.first_token_timeout,
+            token_s=settings.token_timeout,
+            whole_s=settings.request_timeout,
+        ),
+    )
+
+
+class Part(Protocol):
+    """What lives as long as the server."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+# Life ------------------------------------------------------------------------------------------
+
+
+def _life(
+    store: Store,
+    providers: Mapping[str, Provider],
+    checkup: Checkup,
+    notifier: Notifier,
+    core: Core,
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def life(app: web.Application) -> AsyncIterator[None]:
+        parts: list[Part] = [store, *providers.values(), notifier, checkup, core]
+        for part in parts:
+            await part.start()
+        yield
+        for part in reversed(parts):
+            await part.stop()
+
+    return life
+
+
+async def _stop_core(app: web.Application) -> None:
+    # Before the server waits for its handlers: open streams end with their logs.
+    await app[CORE].stop()
+
+
+@web.middleware
+async def _strays(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Unknown paths and methods, in the words of the job queue's door."""
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        return answer(ai_request.shape(NotFound()), status=404)
+    except web.HTTPMethodNotAllowed as error:
+        refusal = answer(ai_request.shape(MethodNotAllowed()), status=405)
+        refusal.headers["Allow"] = error.headers["Allow"]
+        return refusal
+
+
+async def serve(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT, then drain; 0 when all is done.
+
+    A second signal ends the drain at once.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    settings = config.settings
+    for warning in config.warnings:
+        log.warning("configuration_warning", text=warning)
+    app = build(config)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        keepalive_timeout=_KEEPALIVE_S,
+        shutdown_timeout=_SHUTDOWN_S,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.server_port, backlog=4096)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        log.info("gateway_started", host=host, port=port, version=__version__)
+        await _signalled()
+        log.info("drain_started")
+        await _first(app[CORE].drain(), _signalled())
+    finally:
+        await runner.cleanup()
+    log.info("gateway_stopped")
+    return 0
+
+
+async def _signalled() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    signalled = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled.set)
+    await signalled.wait()
+
+
+async def _first(*works: Coroutine[None, None, None]) -> None:
+    """Wait for whichever ends first, and cancel the rest."""
+    tasks = [asyncio.create_task(work) for work in works]
+    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in rest:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in done:
+        task.result()

@@ -1,0 +1,70 @@
+"""How the providers are: asked at start-up and now and then, never in the way of a request."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+import structlog
+
+from gateway.errors import ProviderError
+from gateway.providers import Provider
+
+log = structlog.get_logger(__name__)
+
+_EVERY_S = 60.0
+_TIMEOUT_S = 10.0
+
+
+class Checkup:
+    """Keeps the status of each provider.
+
+    Attributes:
+        statuses: by provider: `connected`, `refused` (its key), `unreachable`, `no key`, or
+            `unknown` before the first check.
+    """
+
+    def __init__(self, providers: Mapping[str, Provider], known: Iterable[str]) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+            known: the names of all providers there could be; the others have no key.
+        """
+        self._providers = providers
+        self.statuses = {name: "unknown" if name in providers else "no key" for name in known}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to ask."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Ask no more. Works unstarted and twice."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.gather(*(self._check(each) for each in self._providers.values()))
+            await asyncio.sleep(_EVERY_S)
+
+    async def _check(self, provider: Provider) -> None:
+        before = self.statuses[provider.name]
+        status = self.statuses[provider.name] = await _ask(provider)
+        if status == before:
+            return
+        if status == "connected":
+            log.info("provider_connected", provider=provider.name)
+        else:
+            log.warning("provider_check_failed", provider=provider.name, status=status)
+
+
+async def _ask(provider: Provider) -> str:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            await provider.check()
+    except TimeoutError:
+        return "unreachable"
+    except ProviderError as error:
+        return "unreachable" if error.retryable else "refused"
+    return "connected"

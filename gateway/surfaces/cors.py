@@ -1,0 +1,48 @@
+"""Which pages may call the gateway: a strict list of origins, on every answer.
+
+`aiohttp_cors` answers preflights and marks the answers of known routes. Here is what it leaves
+open: `Vary: Origin`, answers to unknown paths and methods, and local pages in development.
+"""
+
+from collections.abc import Iterable
+
+import aiohttp_cors
+from aiohttp import hdrs, web
+
+from gateway import origins
+
+EXPOSED = ("X-Request-Id", "Retry-After")
+
+
+def install(
+    app: web.Application,
+    routes: Iterable[web.AbstractRoute],
+    allowed: Iterable[str],
+    *,
+    local: bool,
+) -> None:
+    """Let pages of the allowed origins use the routes, and no others.
+
+    Args:
+        local: pages of this machine too, for development.
+    """
+    known = frozenset(allowed)
+    options = aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
+        allow_credentials=True, expose_headers=EXPOSED, allow_headers="*", max_age=600
+    )
+    cors = aiohttp_cors.setup(app, defaults=dict.fromkeys(known, options))
+    for route in routes:
+        cors.add(route)
+
+    async def mend(request: web.Request, response: web.StreamResponse) -> None:
+        headers = response.headers
+        headers.add(hdrs.VARY, "Origin")
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None or hdrs.ACCESS_CONTROL_ALLOW_ORIGIN in headers:
+            return
+        if origin in known or (local and origins.is_local(origin)):
+            headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
+            headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = ",".join(EXPOSED)
+
+    app.on_response_prepare.append(mend)

@@ -1,0 +1,314 @@
+"""What all doors share: credentials out of a request, a body into a struct, errors into answers.
+
+A route is entered with what one must be allowed to do there; one without that cannot be
+written. An error is translated once, here, into the shape of its door.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from math import ceil
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from gateway.engine.auth import Principal
+from gateway.engine.core import Core
+from gateway.errors import (
+    Forbidden,
+    GatewayError,
+    InvalidRequest,
+    RequestTimeout,
+    TooLarge,
+    Unauthenticated,
+    UnsupportedMediaType,
+)
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+# An error in the shape of a door's own wire.
+Shape = Callable[[GatewayError], Any]
+
+TOKEN_PARAMETER = "access_token"  # noqa: S105
+# A body that is not whole after this is given up, seconds.
+_BODY_S = 10.0
+# Wrong credentials one address may bring.
+_FAILURES = "1000/minute"
+
+
+class Access(StrEnum):
+    """What a route lets its caller do."""
+
+    OPEN = "open"
+    MAKE = "make"
+    READ = "read"
+    CANCEL = "cancel"
+
+
+class Route(NamedTuple):
+    method: str
+    path: str
+    handler: Handler
+    access: Access
+
+
+class Door:
+    """One surface: its routes and the shape of its errors."""
+
+    def __init__(self, name: str, shape: Shape, routes: list[Route]) -> None:
+        self.name = name
+        self.shape = shape
+        self.routes = routes
+
+    def refuse(self, error: GatewayError) -> web.Response:
+        """The answer that an error means at this door."""
+        response = answer(self.shape(error), status=error.status)
+        if error.retry_after_s is not None:
+            response.headers["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
+        if isinstance(error, Unauthenticated):
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+
+class Desk:
+    """What every door needs from outside: the engine, and how the gateway is reached.
+
+    Attributes:
+        public_url: of the gateway, without a slash at its end; None takes the request's host.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        public_url: str | None = None,
+        max_body_bytes: int,
+        trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = (),
+    ) -> None:
+        self.core = core
+        self.public_url = public_url
+        self._max_body_bytes = max_body_bytes
+        self._trusted = trusted_proxies
+
+    def guarded(self, door: Door, route: Route) -> Handler:
+        """A route's handler, with every error answered in the door's shape."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            request["access"] = route.access
+            try:
+                return await route.handler(request)
+            except GatewayError as error:
+                return door.refuse(await self._counted(request, error))
+            except web.HTTPException:
+                raise
+            except Exception:
+                log.exception("request_crashed", path=route.path)
+                return door.refuse(GatewayError())
+
+        return handle
+
+    async def _counted(self, request: web.Request, error: GatewayError) -> GatewayError:
+        """Wrong credentials count against their address; past its limit that is the answer."""
+        if isinstance(error, Unauthenticated):
+            try:
+                await self.core.limits.spend(_FAILURES, "failure", self.address(request))
+            except GatewayError as limited:
+                return limited
+        return error
+
+    # -- who asks -----------------------------------------------------------------------------
+
+    def principal(self, request: web.Request, code: str | None = None) -> Principal:
+        """Who makes this request, and that the route is for them.
+
+        Args:
+            code: an app code out of the body; it beats the headers.
+
+        Raises:
+            Unauthenticated: no good credential.
+            Forbidden: a good one that is not for this.
+        """
+        return self.authorized(request, self._authenticated(request, code))
+
+    def _authenticated(self, request: web.Request, code: str | None) -> Principal:
+        auth = self.core.auth
+        if code is not None:
+            return auth.app(code)
+        authorization = request.headers.get("Authorization")
+        if authorization is not None:
+            scheme, _, token = authorization.partition(" ")
+            if scheme.lower() != "bearer":
+                raise Unauthenticated("Authorization must be Bearer.")
+            return auth.bearer(token.strip())
+        header_code = request.headers.get("X-App-Code")
+        if header_code is not None:
+            return auth.app(header_code)
+        if request["access"] is Access.READ:
+            brought = request.query.get(TOKEN_PARAMETER) or request.cookies.get(TOKEN_PARAMETER)
+            if brought is not None:
+                return auth.bearer(brought)
+        return auth.anonymous()
+
+    def authorized(self, request: web.Request, principal: Principal) -> Principal:
+        """The principal, if the route is for them.
+
+        Raises:
+            Forbidden: it is not.
+        """
+        if principal.job_id is not None and request["access"] is not Access.READ:
+            raise Forbidden("A stream token only reads.")
+        origins = principal.tenant.allowed_origins
+        origin = request.headers.get("Origin")
+        if origins is not None and origin is not None and origin not in origins:
+            raise Forbidden("This app may not be used from this page.")
+        return principal
+
+    # -- where from, where to -----------------------------------------------------------------
+
+    def address(self, request: web.Request) -> str:
+        """The address of the caller: the peer's, or what a trusted proxy says."""
+        peer = request.remote or ""
+        forwarded = request.headers.get("X-Forwarded-For")
+        if forwarded is not None and self._is_proxy(peer):
+            return forwarded.rpartition(",")[2].strip()
+        return peer
+
+    def _is_proxy(self, peer: str) -> bool:
+        try:
+            address = ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in network for network in self._trusted)
+
+    def url(self, request: web.Request, path: str) -> str:
+        """An absolute URL of this gateway."""
+        if self.public_url is not None:
+            return self.public_url + path
+        return f"{request.scheme}://{request.host}{path}"
+
+    # -- what is asked ------------------------------------------------------------------------
+
+    async def body(self, request: web.Request) -> bytes:
+        """The bytes of a JSON body.
+
+        Raises:
+            UnsupportedMediaType: it is not said to be JSON.
+            TooLarge, RequestTimeout: it does not end.
+        """
+        kind = request.content_type
+        if kind != "application/json" and not (
+            kind.startswith("application/") and kind.endswith("+json")
+        ):
+            raise UnsupportedMediaType
+        if (request.charset or "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
+            raise InvalidRequest("JSON is written in UTF-8.")
+        if (request.content_length or 0) > self._max_body_bytes:
+            raise TooLarge
+        try:
+            if request.content.is_eof():
+                return await request.read()
+            async with asyncio.timeout(_BODY_S):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise TooLarge from None
+        except TimeoutError:
+            raise RequestTimeout from None
+
+
+def decode(data: bytes, kind: type[T]) -> T:
+    """A JSON body as a struct. Unknown fields are ignored; null is absent.
+
+    Raises:
+        InvalidRequest: no JSON, or not of that shape; `field` names what is wrong.
+    """
+    try:
+        value = _decoder(kind).decode(data)
+        json.loads(data, object_pairs_hook=_refuse_repeats)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from None
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise InvalidRequest("The body is not valid JSON.") from None
+    return value
+
+
+_decoders: dict[type, msgspec.json.Decoder[Any]] = {}
+
+
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+    return decoder
+
+
+def _refuse_repeats(pairs: list[tuple[str, Any]]) -> None:
+    # msgspec keeps the last of two; another reader on the way may have gone by the first.
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise InvalidRequest("A field is there twice.")
+
+
+def _invalid(error: msgspec.ValidationError) -> InvalidRequest:
+    """The refusal of a body with a wrong type or a missing field, naming the field."""
+    text, _, path = str(error).partition(" - at `$")
+    field = path.strip("`.").removeprefix(".") or None
+    if field is None and "required field `" in text:
+        field = text.partition("required field `")[2].rstrip("`")
+    if field is None:
+        return InvalidRequest(f"{text}.")
+    return InvalidRequest(f"{field}: {text[0].lower()}{text[1:]}.", field=field)
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def answer(value: Any, *, status: int = 200, request_id: str | None = None) -> web.Response:
+    """A JSON answer. With a request id in its headers where it made or read a job."""
+    response = web.Response(body=_encode(value), status=status, content_type="application/json")
+    headers = response.headers
+    headers["Cache-Control"] = "no-store"
+    headers["X-Content-Type-Options"] = "nosniff"
+    if request_id is not None:
+        headers["X-Request-Id"] = request_id
+    return response
+
+
+def text_field(name: str, value: str, most_characters: int = 1_000_000) -> str:
+    """A text that must not be empty, without its control characters.
+
+    Raises:
+        InvalidRequest: nothing is left of it.
+    """
+    cleaned = clean(value)
+    if not cleaned.strip():
+        raise InvalidRequest(f"{name} must not be empty.", field=name)
+    if len(cleaned) > most_characters:
+        raise InvalidRequest(f"{name} is too long.", field=name)
+    return cleaned
+
+
+# C0 and C1 but for tab, line feed and carriage return.
+_CONTROLS = dict.fromkeys(
+    code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\r"
+)
+
+
+def clean(text: str) -> str:
+    """The text without control characters; every other character stays."""
+    return text.translate(_CONTROLS) if not text.isprintable() else text
+
+
+def has_credential(request: web.Request) -> bool:
+    """The request brings a credential outside its body, good or not."""
+    headers = request.headers
+    return (
+        "Authorization" in headers
+        or "X-App-Code" in headers
+        or TOKEN_PARAMETER in request.query
+        or TOKEN_PARAMETER in request.cookies
+    )

@@ -1,0 +1,281 @@
+"""Server-sent events to many readers: each a position in a log, written when it has grown.
+
+A reader is woken by the hub and writes what there is, at once, without a task of its own. Its
+handler only waits: for the end, or, after a write that did not go out, until the socket takes
+more. So a slow reader holds nothing but its own place.
+"""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import NamedTuple
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp_sse import EventSourceResponse
+
+from gateway import sse
+from gateway.engine.auth import Principal
+from gateway.engine.core import Core
+from gateway.engine.hub import Channel, Framer, View
+from gateway.errors import Unavailable
+from gateway.jobs import Job
+from gateway.log import START, Cursor
+
+# Frames in one write to a reader who lags: it must not hold up the others.
+_FRAMES_AT_ONCE = 256
+# A reader that takes nothing for so long is cut; it may resume. Seconds.
+_STALL_S = 30.0
+# How often streams are looked at for heartbeats, age and stalls, seconds.
+_TICK_S = 1.0
+# Kernel memory for one reader: enough for any answer's pace, little for a reader that stalls.
+_SEND_BUFFER_BYTES = 64 * 1024
+
+_HEADERS = {
+    "Cache-Control": "no-cache, no-store, no-transform",
+    "X-Accel-Buffering": "no",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk of HTTP/1.1's chunked coding: https://www.rfc-editor.org/rfc/rfc9112#section-7.1"""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class Format(NamedTuple):
+    """A wire format: what its frames are, and how a stream of it begins.
+
+    Attributes:
+        exact: it cannot say that a text begins anew (`Channel.subscribe`).
+    """
+
+    name: str
+    framer: Callable[[], Framer]
+    exact: bool = False
+    hello: bytes = b":\n"
+
+    def view(self, channel: Channel, *, chunked: bool) -> View:
+        """The channel's log in this format, cut into HTTP's chunks or plain."""
+        if chunked:
+            return channel.view(f"{self.name} chunked", self.framer, chunk)
+        return channel.view(self.name, self.framer)
+
+
+class EventStream:
+    """One reader's connection."""
+
+    def __init__(self, channel: Channel, cursor: Cursor, format: Format, max_age_s: float) -> None:
+        """Take a place in the channel; nothing is written before `run`.
+
+        Raises:
+            CursorConflict: see `Channel.subscribe`.
+        """
+        self.subscriber = channel.subscribe(cursor, self._pump, exact=format.exact)
+        self._left_s = max_age_s
+        self._quiet_s = 0.0
+        self._transport: asyncio.Transport | None = None
+        self._view: View | None = None
+        self._turn: asyncio.Future[None] | None = None
+        self._stalled = False
+
+    async def run(
+        self, request: web.Request, response: EventSourceResponse, format: Format
+    ) -> None:
+        """Write everything up to the terminal event, or until cut. Ends with the reader.
+
+        Raises:
+            ConnectionResetError: the reader has gone.
+        """
+        writer = await response.prepare(request)
+        # Heartbeats come from one timer for all; the response's own would be a task each.
+        response.stop_streaming()
+        transport = request.transport
+        if writer is None or transport is None:
+            raise ConnectionResetError
+        await response.write(format.hello)
+        # The writer is told of every byte that the socket did not take at once.
+        transport.set_write_buffer_limits(high=0)
+        self._view = format.view(self.subscriber.channel, chunked=bool(response.chunked))
+        self._transport = transport
+        try:
+            await self._follow(writer)
+        finally:
+            self._transport = None
+            transport.set_write_buffer_limits()
+
+    async def _follow(self, writer: AbstractStreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            # Before the pump: a wake-up between the two must find it.
+            self._turn = loop.create_future()
+            self._pump()
+            await self._turn
+            if not self._stalled:
+                return
+            await writer.drain()
+            self._stalled = False
+
+    def _pump(self) -> None:
+        """Write what there is; called on the loop, never blocks, never raises."""
+        if self._transport is None or self._view is None or self._stalled:
+            return
+        subscriber = self.subscriber
+        start = subscriber.position
+        end = subscriber.end
+        if end > start:
+            if end - start > _FRAMES_AT_ONCE:
+                end = start + _FRAMES_AT_ONCE
+                asyncio.get_running_loop().call_soon(self._pump)
+            subscriber.position = end
+            self._stalled = self._write(self._transport, self._view.slice(start, end))
+        if self._stalled or subscriber.finished:
+            self._end_turn()
+
+    def _write(self, transport: asyncio.Transport, data: bytes) -> bool:
+        """Write to the socket; True if it did not take all of it at once."""
+        if not data or transport.is_closing():
+            return False
+        transport.write(data)
+        self._quiet_s = 0.0
+        return transport.get_write_buffer_size() > 0
+
+    def _end_turn(self) -> None:
+        if self._turn is not None and not self._turn.done():
+            self._turn.set_result(None)
+
+    def tick(self, passed_s: float, heartbeat_s: float) -> None:
+        """Some time has passed: say that the stream lives, or end what is too old or stuck."""
+        self._quiet_s += passed_s
+        self._left_s -= passed_s
+        if self._left_s <= 0 or (self._stalled and self._quiet_s >= _STALL_S):
+            self.cut()
+        elif 0 < heartbeat_s <= self._quiet_s and not self._stalled:
+            self._beat()
+
+    def _beat(self) -> None:
+        if self._transport is not None and self._view is not None:
+            self._stalled = self._write(self._transport, self._view.wrapped(sse.HEARTBEAT))
+            if self._stalled:
+                self._end_turn()
+
+    def cut(self) -> None:
+        """End the connection without a terminal event: the reader resumes on another."""
+        if self._stalled and self._transport is not None:
+            self._transport.abort()
+        self._end_turn()
+
+    def leave(self) -> None:
+        """Give the place up."""
+        self.subscriber.channel.leave(self.subscriber)
+
+
+class Streams:
+    """All open streams of this process: their number, heartbeats and ages."""
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        heartbeat_s: float,
+        max_age_s: float,
+        most: int,
+        most_per_tenant: int,
+        rng: Random,
+    ) -> None:
+        self._core = core
+        self._heartbeat_s = heartbeat_s
+        self._max_age_s = max_age_s
+        self._most = most
+        self._most_per_tenant = most_per_tenant
+        self._rng = rng
+        self._open: set[EventStream] = set()
+        self._by_tenant: Counter[str] = Counter()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def serve(
+        self, request: web.Request, principal: Principal, job: Job, format: Format
+    ) -> web.StreamResponse:
+        """Answer with the job's events, from the reader's cursor on.
+
+        204 where everything has been read. Ends with the job, the reader, or the stream's age.
+
+        Raises:
+            BadCursor: the cursor has no such form.
+            CursorConflict: the stream cannot go on from there.
+            Unavailable: too many streams are open.
+        """
+        cursor = cursor_of(request)
+        with self._room(principal.tenant.name):
+            async with self._core.channel(job) as channel:
+                max_age_s = self._max_age_s * self._rng.uniform(0.8, 1.2)
+                stream = EventStream(channel, cursor, format, max_age_s)
+                try:
+                    if stream.subscriber.finished:
+                        return web.Response(status=204, headers=_HEADERS)
+                    return await self._run(stream, request, job, format)
+                finally:
+                    self._open.discard(stream)
+                    stream.leave()
+
+    async def _run(
+        self, stream: EventStream, request: web.Request, job: Job, format: Format
+    ) -> web.StreamResponse:
+        response = EventSourceResponse(
+            sep="\n", allow_all_methods=True, ping_interval=3600, send_timeout=_STALL_S
+        )
+        response.headers.update(_HEADERS)
+        response.headers["X-Request-Id"] = job.id
+        _bound_send_buffer(request)
+        self._open.add(stream)
+        self._arm()
+        hello = format.hello + sse.retry(self._rng.randint(1000, 2000))
+        await stream.run(request, response, format._replace(hello=hello))
+        return response
+
+    @contextmanager
+    def _room(self, tenant: str) -> Iterator[None]:
+        if (
+            self._by_tenant.total() >= self._most
+            or self._by_tenant[tenant] >= self._most_per_tenant
+        ):
+            raise Unavailable("Too many streams are open.", retryable=True, retry_after_s=5)
+        self._by_tenant[tenant] += 1
+        try:
+            yield
+        finally:
+            self._by_tenant[tenant] -= 1
+
+    def _arm(self) -> None:
+        if self._timer is None and self._open:
+            self._timer = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        for stream in tuple(self._open):
+            stream.tick(_TICK_S, self._heartbeat_s)
+        self._arm()
+
+
+def cursor_of(request: web.Request) -> Cursor:
+    """Where the reader is: the header beats the query, which EventSource repeats for ever.
+
+    Raises:
+        BadCursor: it has no such form.
+    """
+    text = request.headers.get("Last-Event-ID") or request.query.get("last_event_id")
+    return Cursor.parse(text) if text else START
+
+
+def _bound_send_buffer(request: web.Request) -> None:
+    transport = request.transport
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)

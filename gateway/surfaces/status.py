@@ -1,0 +1,69 @@
+"""How the gateway is: for people, for supervisors, for load balancers."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from gateway.engine.core import Core
+from gateway.errors import GatewayError
+from gateway.surfaces.door import Access, Door, Route, answer
+
+
+class Health:
+    """`/health` for people, `/health/live` and `/health/ready` for supervisors."""
+
+    def __init__(
+        self, core: Core, providers: Mapping[str, str], uptime_s: Callable[[], float]
+    ) -> None:
+        """Report on `core`.
+
+        Args:
+            providers: how each provider was at its last check; the caller keeps it fresh.
+        """
+        self._core = core
+        self._providers = providers
+        self._uptime_s = uptime_s
+        self.door = Door(
+            "status",
+            _shape,
+            [
+                Route("GET", "/health", self.health, Access.OPEN),
+                Route("GET", "/health/live", self.live, Access.OPEN),
+                Route("GET", "/health/ready", self.ready, Access.OPEN),
+            ],
+        )
+
+    async def health(self, request: web.Request) -> web.Response:
+        """What a stranger may know."""
+        return answer(
+            {
+                "status": "draining" if self._core.draining else "healthy",
+                "queue_size": self._core.queue_size,
+                "active_workers": self._core.active_workers,
+                "uptime": in_days(self._uptime_s()),
+                "together_ai_status": self._providers.get("together", "no key"),
+                "conversations_in_memory": 0,
+                "providers": dict(self._providers),
+            }
+        )
+
+    async def live(self, request: web.Request) -> web.Response:
+        """The process answers."""
+        return answer({"status": "ok"})
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """A new request would be accepted."""
+        if self._core.accepting:
+            return answer({"status": "ok"})
+        return answer({"status": "draining" if self._core.draining else "full"}, status=503)
+
+
+def _shape(error: GatewayError) -> dict[str, Any]:
+    return {"status": "error", "error_code": error.code, "message": str(error)}
+
+
+def in_days(seconds: float) -> str:
+    """A length of time such as `2d 5h 30m`."""
+    minutes = int(seconds // 60)
+    return f"{minutes // 1440}d {minutes // 60 % 24}h {minutes % 60}m"

@@ -1,0 +1,237 @@
+"""n8n's door: a workflow starts an answer, a browser reads it as text, a callback resumes it.
+
+`POST /init-stream` and `GET /stream/{id}`. Every text arrives byte for byte, except that
+server-sent events carry no carriage return.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from gateway import sse
+from gateway.engine.core import Ask
+from gateway.errors import GatewayError, InvalidRequest
+from gateway.events import Cancelled, Completed, Delta, Event, Expired, Failed, Usage
+from gateway.jobs import Callback, Job, OnFailure, Start
+from gateway.log import Cursor
+from gateway.messages import Message, Request
+from gateway.surfaces.door import (
+    TOKEN_PARAMETER,
+    Access,
+    Desk,
+    Door,
+    Route,
+    answer,
+    decode,
+    text_field,
+)
+from gateway.surfaces.event_stream import Format, Streams
+from gateway.tenants import Tenant
+
+FORM = "n8n"
+
+# Raises InvalidRequest where a tenant's callbacks may not go.
+CheckUrl = Callable[[str, Tenant], object]
+
+
+class InitStream(msgspec.Struct, frozen=True):
+    """The body of `/init-stream`. n8n sends null and "" for absent, and numbers as text."""
+
+    n8nToken: str | None = None
+    app_code: str | None = None
+    resumeUrl: str | None = None
+    prompt: str | None = None
+    userId: str | None = None
+    chatId: str | None = None
+    model: str | None = None
+    max_tokens: int | str | None = None
+
+
+class N8n:
+    """The two routes, over the one engine."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        streams: Streams,
+        *,
+        default_model: str,
+        fallback_models: tuple[str, ...],
+        start: Start,
+        token_life_s: float,
+        check_url: CheckUrl,
+    ) -> None:
+        self._desk = desk
+        self._core = desk.core
+        self._streams = streams
+        self._default_model = default_model
+        self._fallback_models = fallback_models
+        self._start = start
+        self._token_life_s = token_life_s
+        self._check_url = check_url
+        desk.core.forms[FORM] = callback_body
+        self.door = Door(
+            FORM,
+            _shape,
+            [
+                Route("POST", "/init-stream", self.init, Access.MAKE),
+                Route("GET", "/stream/{id}", self.stream, Access.READ),
+            ],
+        )
+
+    async def init(self, request: web.Request) -> web.Response:
+        """Accept a prompt; answer with the address of its stream. A repeat gets the same."""
+        asked = decode(await self._desk.body(request), InitStream)
+        principal = self._principal(request, asked)
+        prompt, url = _required("prompt", asked.prompt), _required("resumeUrl", asked.resumeUrl)
+        self._check_url(url, principal.tenant)
+        model = asked.model or self._default_model
+        job = await self._core.submit(
+            principal,
+            Ask(
+                request=Request(
+                    messages=(Message(role="user", content=text_field("prompt", prompt)),),
+                    model=model,
+                    fallback_models=self._fallback_models,
+                    max_tokens=_whole("max_tokens", asked.max_tokens),
+                ),
+                door=FORM,
+                user=asked.userId or None,
+                on_failure=OnFailure.RESTART,
+                start=self._start,
+                callback=Callback(
+                    url=url,
+                    form=FORM,
+                    echo={"userId": asked.userId, "chatId": asked.chatId, "prompt": prompt},
+                ),
+                idempotency_key=f"resume:{_digest(url)}",
+                fingerprint=_digest(principal.tenant.name, prompt),
+            ),
+        )
+        token = self._core.auth.stream_token(job, self._token_life_s)
+        url = self._desk.url(request, f"/stream/{job.id}?{TOKEN_PARAMETER}={token}")
+        return answer({"ok": True, "streamUrl": url}, request_id=job.id)
+
+    def _principal(self, request: web.Request, asked: InitStream) -> Any:
+        if asked.n8nToken:
+            return self._desk.authorized(request, self._core.auth.bearer(asked.n8nToken))
+        return self._desk.principal(request, asked.app_code or None)
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """The text of an answer as it is written, from the reader's last event on."""
+        principal = self._desk.principal(request)
+        job = await self._core.own(principal, request.match_info["id"])
+        return await self._streams.serve(request, principal, job, TEXT)
+
+
+def _shape(error: GatewayError) -> dict[str, Any]:
+    return {"ok": False, "error": {"code": error.code, "message": str(error)}}
+
+
+def _required(name: str, value: str | None) -> str:
+    if not value:
+        raise InvalidRequest(f"{name} is required.", field=name)
+    return value
+
+
+def _whole(name: str, value: int | str | None) -> int | None:
+    """A whole number, also as the text that n8n's field editor makes of it."""
+    if value is None or value == "":
+        return None
+    text = str(value)
+    if not (text.isascii() and text.isdecimal() and 0 < len(text) <= 9 and int(text) > 0):
+        raise InvalidRequest(f"{name} must be a whole number of at least 1.", field=name)
+    return int(text)
+
+
+def _digest(*parts: str) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
+    return digest.hexdigest()
+
+
+# What a reader sees ----------------------------------------------------------------------------
+
+
+class TextFramer:
+    """The answer's text as default events, then `[DONE]`; a failure as an `error` event."""
+
+    def __init__(self) -> None:
+        # A carriage return at the end of a chunk waits: a line feed may follow it.
+        self._held = ""
+
+    def __call__(self, cursor: Cursor, event: Event) -> bytes:
+        match event:
+            case Delta(text=text):
+                return self._text(cursor, text)
+            case Completed():
+                return self._rest(cursor) + sse.frame(b"[DONE]", id=str(cursor))
+            case Failed(code=code, message=message):
+                return self._rest(cursor) + _error(cursor, code, message)
+            case Cancelled(reason=reason):
+                return self._rest(cursor) + _error(
+                    cursor, "CANCELLED", f"The request was {reason}."
+                )
+            case Expired():
+                return _error(cursor, "EXPIRED", "The request waited too long for a worker.")
+        return b""
+
+    def _text(self, cursor: Cursor, text: str) -> bytes:
+        if self._held:
+            text, self._held = self._held + text, ""
+        if text[-1] == "\r":
+            text, self._held = text[:-1], "\r"
+        if text == "[DONE]":
+            return sse.frame(b"[DO") + sse.frame(b"NE]", id=str(cursor))
+        return sse.frame(text, id=str(cursor)) if text else b""
+
+    def _rest(self, cursor: Cursor) -> bytes:
+        held, self._held = self._held, ""
+        return sse.frame(held) if held else b""
+
+
+TEXT = Format("text", TextFramer, exact=True)
+
+_json = msgspec.json.Encoder().encode
+
+
+def _error(cursor: Cursor, code: str, message: str) -> bytes:
+    return sse.frame(_json({"code": code, "message": message}), event="error", id=str(cursor))
+
+
+# What the workflow gets ------------------------------------------------------------------------
+
+
+def callback_body(job: Job) -> bytes:
+    """The JSON posted to `resumeUrl` when the job has ended, well or not."""
+    if job.outcome is None or job.callback is None:
+        raise AssertionError("a callback is written for a job that has ended")
+    usage = job.outcome.usage or Usage(prompt_tokens=0, completion_tokens=0)
+    body = {
+        **job.callback.echo,
+        "answer": job.outcome.answer,
+        "input_tokens": usage.prompt_tokens,
+        "output_tokens": usage.completion_tokens,
+        "ok": isinstance(job.outcome.terminal, Completed),
+        "status": job.state,
+        "deliveryId": f"msg_{job.id}",
+    }
+    error = _failure(job.outcome.terminal)
+    return _json({**body, "error": error} if error else body)
+
+
+def _failure(terminal: Event) -> dict[str, Any] | None:
+    match terminal:
+        case Failed(code=code, message=message, retryable=retryable):
+            return {"code": code, "message": message, "retryable": retryable}
+        case Cancelled(reason=reason):
+            message = f"The request was {reason}."
+            return {"code": "CANCELLED", "message": message, "retryable": False}
+        case Expired():
+            message = "The request waited too long for a worker."
+            return {"code": "EXPIRED", "message": message, "retryable": True}
+    return None
