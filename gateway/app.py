@@ -24,13 +24,13 @@ from gateway.catalog import PROVIDERS
 from gateway.config import Config, Settings
 from gateway.destinations import Policy, check_url
 from gateway.engine.auth import Auth, new_stream_secret
+from gateway.engine.bounds import Bounds, Timeouts
 from gateway.engine.checkup import Checkup
 from gateway.engine.clock import WallClock
-from gateway.engine.core import Core, Limit
+from gateway.engine.core import Core
 from gateway.engine.dialer import HttpDialer
 from gateway.engine.limits import Limits
 from gateway.engine.notifier import Notifier
-from gateway.engine.worker import Timeouts
 from gateway.errors import MethodNotAllowed, NotFound
 from gateway.providers import Provider
 from gateway.providers.simulator import Simulator
@@ -104,7 +104,7 @@ def build(config: Config) -> web.Application:
         catalog=config.catalog,
         auth=_auth(config),
         limits=Limits(),
-        limit=_limit(settings),
+        bounds=_bounds(settings),
         now=time.time,
         new_uuid=uuid.uuid4,
         rng=random.Random(),
@@ -206,8 +206,8 @@ def _auth(config: Config) -> Auth:
     )
 
 
-def _limit(settings: Settings) -> Limit:
-    return Limit(
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(
         workers=settings.workers,
         queue_max_size=settings.queue_max_size,
         queue_timeout=settings.queue_timeout,

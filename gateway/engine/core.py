@@ -13,30 +13,31 @@ import structlog
 
 from gateway import jobs
 from gateway.catalog import Catalog
+from gateway.engine.ask import Ask
 from gateway.engine.auth import Auth, Principal
-from gateway.engine.hub import Channel, Hub
+from gateway.engine.bounds import Bounds
+from gateway.engine.hub import Channel, Framer, Hub, Subscriber, View, read
 from gateway.engine.limits import Limits
 from gateway.engine.queue import Queue
 from gateway.engine.recorder import BodyForm, Recorder
 from gateway.engine.router import Router
-from gateway.engine.worker import Timeouts, Workers
-from gateway.errors import Conflict, Draining, Forbidden, Gone, JobNotFound
+from gateway.engine.worker import Workers
+from gateway.errors import Conflict, Draining, Gone, JobNotFound
 from gateway.events import Cancelled, Expired, Failed, Terminal
 from gateway.jobs import (
-    Callback,
     Job,
-    Lane,
     OnDisconnect,
-    OnFailure,
     Outcome,
     Owner,
     Start,
     State,
 )
-from gateway.messages import Request
 from gateway.providers import Provider
 from gateway.stores import Store
 from gateway.webhooks import Delivery
+
+# All that a surface needs of the engine.
+__all__ = ["Ask", "Channel", "Core", "Framer", "Principal", "Status", "Subscriber", "View", "read"]
 
 log = structlog.get_logger(__name__)
 
@@ -45,43 +46,6 @@ _SWEEP_S = 0.5
 _PRUNE_S = 30.0
 # Owners of forgotten jobs, so that they are told "over" and not "unknown".
 _REMEMBERED = 10_000
-
-
-class Limit(msgspec.Struct, frozen=True, kw_only=True):
-    """What bounds the engine, from the settings; times in seconds, sizes in jobs."""
-
-    workers: int
-    queue_max_size: int
-    queue_timeout: float
-    connect_timeout: float
-    disconnect_grace: float
-    drain_timeout: float
-    retention: float
-    callback_deadline: float
-    timeouts: Timeouts
-
-
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """What a surface wants done: the request, and everything about it that is not the model's.
-
-    Attributes:
-        priority: None for the tenant's own; a better one is lowered to it.
-        idempotency_key: unique in the whole store; the surface puts the tenant into it.
-        fingerprint: digest of what must be the same for a repeat.
-    """
-
-    request: Request
-    door: str
-    user: str | None = None
-    priority: int | None = None
-    lane: Lane = Lane.LIVE
-    on_failure: OnFailure = OnFailure.ERROR
-    on_disconnect: OnDisconnect = OnDisconnect.CONTINUE
-    start: Start = Start.ON_INIT
-    callback: Callback | None = None
-    idempotency_key: str | None = None
-    fingerprint: str | None = None
-    context: dict[str, Any] = {}
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +72,7 @@ class Core:
         catalog: Catalog,
         auth: Auth,
         limits: Limits,
-        limit: Limit,
+        bounds: Bounds,
         now: Callable[[], float],
         new_uuid: Callable[[], UUID],
         rng: Random,
@@ -126,21 +90,21 @@ class Core:
         self.draining = False
         self._store = store
         self._providers = providers
-        self._limit = limit
+        self._bounds = bounds
         self._now = now
         self._new_uuid = new_uuid
         self._on_callback = on_callback
-        self._queue = Queue(capacity=limit.queue_max_size, workers=limit.workers)
+        self._queue = Queue(capacity=bounds.queue_max_size, workers=bounds.workers)
         self._hub = Hub(self._unread)
         self._recorder = Recorder(store, self._hub, self.forms, now, self._ended)
         self._workers = Workers(
-            limit.workers,
+            bounds.workers,
             queue=self._queue,
             hub=self._hub,
             store=store,
             recorder=self._recorder,
             router=Router(catalog, providers),
-            timeouts=limit.timeouts,
+            timeouts=bounds.timeouts,
             now=now,
             rng=rng,
             on_claim=self._claimed,
@@ -169,7 +133,7 @@ class Core:
         if self._store.durable:
             self._queue.pause()
         try:
-            async with asyncio.timeout(self._limit.drain_timeout):
+            async with asyncio.timeout(self._bounds.drain_timeout):
                 while self._workers.runs or (self._jobs and not self._store.durable):
                     await self._workers.idle()
                     await asyncio.sleep(0.01)
@@ -213,7 +177,14 @@ class Core:
         if self.draining:
             raise Draining(retryable=True, retry_after_s=5)
         tenant = principal.tenant
-        job = self._job(principal, ask)
+        now = self._now()
+        job = ask.job(
+            jobs.new_job_id(now, self._new_uuid),
+            principal,
+            self.catalog,
+            now=now,
+            expires_at=now + self._bounds.queue_timeout,
+        )
         if job.idempotency_key is not None:
             earlier = await self._store.find(job.idempotency_key)
             if earlier is not None:
@@ -225,42 +196,6 @@ class Core:
             return await asyncio.shield(self._spawn(self._admit(job)))
         finally:
             self._queue.unreserve()
-
-    def _job(self, principal: Principal, ask: Ask) -> Job:
-        now = self._now()
-        tenant = principal.tenant
-        return Job(
-            id=jobs.new_job_id(now, self._new_uuid),
-            owner=principal.owner(ask.user),
-            door=ask.door,
-            request=self._bounded(principal, ask.request),
-            created_at=now,
-            expires_at=now + self._limit.queue_timeout,
-            priority=max(tenant.priority, ask.priority or 0),
-            lane=ask.lane,
-            on_failure=ask.on_failure,
-            on_disconnect=ask.on_disconnect,
-            start=ask.start,
-            callback=ask.callback,
-            idempotency_key=ask.idempotency_key,
-            fingerprint=ask.fingerprint,
-            context=ask.context,
-        )
-
-    def _bounded(self, principal: Principal, request: Request) -> Request:
-        """The request within what its tenant and its model allow."""
-        tenant = principal.tenant
-        model = self.catalog.resolve(request.model)
-        if tenant.allowed_models is not None:
-            for name in (request.model, *request.fallback_models):
-                if not self.catalog.permits(tenant.allowed_models, self.catalog.resolve(name)):
-                    raise Forbidden(f"This app may not use the model {name}.", field="model")
-        wanted = request.max_tokens or tenant.max_tokens
-        if wanted is None:
-            return request
-        ceilings = (tenant.max_tokens, model.max_tokens)
-        most = min(wanted, *(each for each in ceilings if each is not None))
-        return msgspec.structs.replace(request, max_tokens=most)
 
     async def _admit(self, job: Job) -> Job:
         held = await self._store.insert(job, self._delivery(job))
@@ -278,20 +213,20 @@ class Core:
             tenant=job.owner.tenant,
             url=job.callback.url,
             created_at=job.created_at,
-            deadline=job.created_at + self._limit.callback_deadline,
+            deadline=job.created_at + self._bounds.callback_deadline,
         )
 
     def _await_worker(self, job: Job) -> None:
         self._jobs[job.id] = job
         self._hub.open(job.id)
         if job.start is Start.ON_CONNECT:
-            self._held[job.id] = self._time() + self._limit.connect_timeout
+            self._held[job.id] = self._time() + self._bounds.connect_timeout
         else:
             self._enqueue(job)
 
     def _enqueue(self, job: Job) -> None:
         tenant = self.auth.tenant(job.owner.tenant)
-        self._queued[job.id] = self._time() + self._limit.queue_timeout
+        self._queued[job.id] = self._time() + self._bounds.queue_timeout
         self._queue.enqueue(
             job.id,
             job.owner.tenant,
@@ -379,7 +314,7 @@ class Core:
         job = self._jobs.get(channel.job_id)
         if job is not None and job.on_disconnect is OnDisconnect.CANCEL:
             asyncio.get_running_loop().call_later(
-                self._limit.disconnect_grace, self._cancel_unread, channel
+                self._bounds.disconnect_grace, self._cancel_unread, channel
             )
 
     def _cancel_unread(self, channel: Channel) -> None:
@@ -450,7 +385,7 @@ class Core:
             waiting.pop(job_id, None)
 
     async def _prune(self) -> None:
-        for job_id, owner in await self._store.prune(self._now() - self._limit.retention):
+        for job_id, owner in await self._store.prune(self._now() - self._bounds.retention):
             self._forgotten[job_id] = owner
         while len(self._forgotten) > _REMEMBERED:
             self._forgotten.popitem(last=False)

@@ -140,10 +140,7 @@ async def _read(response: aiohttp.ClientResponse) -> Answer:
     # The status is the answer: a body that is late or torn does not take it back.
     body = b""
     try:
-        while len(body) < _MAX_ANSWER_BYTES:
-            chunk = await response.content.read(_MAX_ANSWER_BYTES - len(body))
-            if not chunk:
-                break
+        while chunk := await response.content.read(_MAX_ANSWER_BYTES - len(body)):
             body += chunk
     except (aiohttp.ClientError, OSError, TimeoutError):
         pass

@@ -1,8 +1,9 @@
 """The callbacks to one origin: who waits, who is on the way, and whether anybody may go.
 
 Pure: it never waits and reads no clock. At most one POST of a URL is on the way, at most
-`most` of the origin. After a row of failures the lane closes for a pause that doubles; then one
-probe goes, and its success opens the lane again.
+`most` of the origin. After a row of failures the lane closes for a pause that doubles, and
+whoever uses it drains it and adds nothing until `closed_until`; then one probe goes, and its
+success opens the lane again.
 """
 
 from collections import deque
@@ -58,10 +59,7 @@ class Lane:
         self._waiting.append(delivery)
 
     def next(self) -> Delivery | None:
-        """Send the first on its way that may go; None if none may now.
-
-        Only to be asked of a lane that is open, that is at `closed_until` or later.
-        """
+        """Send the first on its way that may go; None if none may now."""
         most = 1 if self._pause_s else self._most
         if len(self._urls) >= most:
             return None

@@ -193,7 +193,7 @@ class Notifier:
         for origin, lane in list(self._lanes.items()):
             if lane.idle(now):
                 del self._lanes[origin]
-            elif now >= lane.closed_until and self._launch(lane):
+            elif self._launch(lane):
                 # Whoever was served goes to the end, so that no origin starves another.
                 self._lanes[origin] = self._lanes.pop(origin)
 
@@ -211,7 +211,7 @@ class Notifier:
         if self._stopping.is_set():
             return
         self._dispatch()
-        if self._behind and len(self._held) < _MOST_HELD // 2:
+        if self._behind and len(self._held) < _BATCH:
             self.wake()
 
     async def _attempt(self, lane: Lane, delivery: Delivery) -> None:

@@ -1,7 +1,8 @@
 """Who runs next: start-time fair queueing between tenants, with a bounded handicap by priority.
 
-The queue holds ids, never payloads, and can be rebuilt from the store at any time. Every entry
-in a lane may run as soon as the lane has room; entries of a tenant at its cap are parked.
+The queue holds ids, never payloads, and can be rebuilt from the store at any time. A lane sees
+the best entry of each tenant, and nothing of a tenant at its cap: what it sees may run as soon
+as the lane has room.
 
 Start-time fair queueing: Goyal, Vin, Cheng, "Start-time Fair Queuing", SIGCOMM 1996.
 """
@@ -34,25 +35,28 @@ class Ticket(NamedTuple):
 
 
 class _Tenant:
-    """What the queue knows of one tenant. `held` counts entries in lanes and running."""
+    """What the queue knows of one tenant. `heads` are its best entries, as the lanes see them."""
 
-    __slots__ = ("cap", "finish", "held", "parked", "ready")
+    __slots__ = ("cap", "cost", "finish", "heads", "running", "waiting")
 
-    def __init__(self, cap: int | None) -> None:
-        self.cap = cap
+    def __init__(self) -> None:
+        self.cap: int | None = None
+        self.cost = 1.0
         self.finish = 0.0
-        self.held = 0
-        self.ready: SortedList[Ticket] = SortedList()
-        self.parked: SortedList[Ticket] = SortedList()
+        self.running = 0
+        self.waiting: dict[Lane, SortedList[Ticket]] = {lane: SortedList() for lane in Lane}
+        self.heads: dict[Lane, Ticket | None] = dict.fromkeys(Lane)
 
 
 class _Lane:
-    __slots__ = ("cap", "entries", "running")
+    """Room for some jobs, and the best entry of each tenant that is below its cap."""
+
+    __slots__ = ("cap", "heads", "running")
 
     def __init__(self, cap: int) -> None:
         self.cap = cap
         self.running = 0
-        self.entries: SortedList[Ticket] = SortedList()
+        self.heads: SortedList[Ticket] = SortedList()
 
 
 class Queue(asyncio.PriorityQueue[Ticket]):
@@ -121,10 +125,11 @@ class Queue(asyncio.PriorityQueue[Ticket]):
             weight: the tenant's share.
             cap: most jobs of this tenant that may run at a time.
         """
-        account = self._tenants.setdefault(tenant, _Tenant(cap))
+        account = self._tenants.get(tenant) or self._tenants.setdefault(tenant, _Tenant())
         account.cap = cap
+        account.cost = 1.0 / weight
         start = max(self._virtual, account.finish)
-        account.finish = start + 1.0 / weight
+        account.finish = start + account.cost
         self._arrivals += 1
         ticket = Ticket(start + priority * HANDICAP, self._arrivals, job_id, start, tenant, lane)
         self.put_nowait(ticket)
@@ -134,21 +139,22 @@ class Queue(asyncio.PriorityQueue[Ticket]):
         self._waiting.add(item)
         self._tickets[item.job_id] = item
         tenant = self._tenants[item.tenant]
-        if tenant.cap is None or tenant.held < tenant.cap:
-            self._make_ready(tenant, item)
-        elif tenant.ready and item < tenant.ready[-1]:
-            worst = tenant.ready.pop()
-            self._lanes[worst.lane].entries.remove(worst)
-            tenant.held -= 1
-            tenant.parked.add(worst)
-            self._make_ready(tenant, item)
-        else:
-            tenant.parked.add(item)
+        tenant.waiting[item.lane].add(item)
+        self._show(tenant)
 
-    def _make_ready(self, tenant: _Tenant, ticket: Ticket) -> None:
-        tenant.held += 1
-        tenant.ready.add(ticket)
-        self._lanes[ticket.lane].entries.add(ticket)
+    def _show(self, tenant: _Tenant) -> None:
+        """Let each lane see the tenant's best entry; none while the tenant is at its cap."""
+        may_run = tenant.cap is None or tenant.running < tenant.cap
+        for name, waiting in tenant.waiting.items():
+            head = waiting[0] if waiting and may_run else None
+            shown = tenant.heads[name]
+            if head is not shown:
+                lane = self._lanes[name]
+                if shown is not None:
+                    lane.heads.remove(shown)
+                if head is not None:
+                    lane.heads.add(head)
+                tenant.heads[name] = head
 
     # -- leaving ------------------------------------------------------------------------------
 
@@ -164,9 +170,9 @@ class Queue(asyncio.PriorityQueue[Ticket]):
         best: _Lane | None = None
         for lane in self._lanes.values():
             if (
-                lane.entries
+                lane.heads
                 and lane.running < lane.cap
-                and (best is None or lane.entries[0] < best.entries[0])
+                and (best is None or lane.heads[0] < best.heads[0])
             ):
                 best = lane
         return best
@@ -175,42 +181,40 @@ class Queue(asyncio.PriorityQueue[Ticket]):
         lane = self._next_lane()
         if lane is None:
             raise AssertionError("get is called only when a job may run")
-        ticket: Ticket = lane.entries.pop(0)
+        ticket: Ticket = lane.heads[0]
+        tenant = self._tenants[ticket.tenant]
         lane.running += 1
-        self._waiting.remove(ticket)
-        del self._tickets[ticket.job_id]
-        self._tenants[ticket.tenant].ready.remove(ticket)
+        tenant.running += 1
         self._virtual = max(self._virtual, ticket.start)
+        self._leave(ticket, tenant)
+        # One release can let two run: a slot in its lane, and one below its tenant's cap.
+        self._wake()
         return ticket
 
     def release(self, ticket: Ticket) -> None:
         """Give back the slot of a ticket that `get` gave."""
+        tenant = self._tenants[ticket.tenant]
         self._lanes[ticket.lane].running -= 1
-        self._leave(ticket.tenant)
+        tenant.running -= 1
+        self._show(tenant)
         self._wake()
 
     def remove(self, job_id: str) -> bool:
         """Take a waiting job out; False if it does not wait here."""
-        ticket = self._tickets.pop(job_id, None)
+        ticket = self._tickets.get(job_id)
         if ticket is None:
             return False
-        self._waiting.remove(ticket)
         tenant = self._tenants[ticket.tenant]
-        if ticket in tenant.parked:
-            tenant.parked.remove(ticket)
-        else:
-            tenant.ready.remove(ticket)
-            self._lanes[ticket.lane].entries.remove(ticket)
-            self._leave(ticket.tenant)
-            self._wake()
+        # What never runs costs its tenant nothing: those who come after it are not held back.
+        tenant.finish -= tenant.cost
+        self._leave(ticket, tenant)
         return True
 
-    def _leave(self, name: str) -> None:
-        """One entry of a tenant stopped counting against its cap: its best parked one may."""
-        tenant = self._tenants[name]
-        tenant.held -= 1
-        if tenant.parked and (tenant.cap is None or tenant.held < tenant.cap):
-            self._make_ready(tenant, tenant.parked.pop(0))
+    def _leave(self, ticket: Ticket, tenant: _Tenant) -> None:
+        del self._tickets[ticket.job_id]
+        self._waiting.remove(ticket)
+        tenant.waiting[ticket.lane].remove(ticket)
+        self._show(tenant)
 
     def _wake(self) -> None:
         if not self.empty():
@@ -223,7 +227,7 @@ class Queue(asyncio.PriorityQueue[Ticket]):
         return len(self._waiting) + self._reserved < self._capacity
 
     def qsize(self) -> int:
-        """Jobs waiting, parked ones among them."""
+        """Jobs waiting, also those that may not run yet."""
         return len(self._waiting)
 
     def __contains__(self, job_id: str) -> bool:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from contextlib import aclosing
 from random import Random
 
-import msgspec
 import structlog
 
 from gateway import retries
+from gateway.engine.bounds import Timeouts
 from gateway.engine.hub import Hub
 from gateway.engine.queue import Queue, Ticket
 from gateway.engine.recorder import Recorder
@@ -25,14 +25,6 @@ log = structlog.get_logger(__name__)
 _FAILURES = 3
 # A store that could not be asked is asked again after this, seconds.
 _STORE_AGAIN_S = 1.0
-
-
-class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a run may take, in seconds: to its first token, between two, and in all."""
-
-    first_token_s: float
-    token_s: float
-    whole_s: float
 
 
 class Workers:

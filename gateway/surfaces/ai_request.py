@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.engine.auth import Principal
-from gateway.engine.core import Ask, Status
+from gateway.engine.core import Ask, Principal, Status
 from gateway.errors import (
     Conflict,
     Forbidden,

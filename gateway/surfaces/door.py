@@ -16,8 +16,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from gateway.engine.auth import Principal
-from gateway.engine.core import Core
+from gateway.engine.core import Core, Principal
 from gateway.errors import (
     Forbidden,
     GatewayError,

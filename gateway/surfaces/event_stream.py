@@ -18,9 +18,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse
 
 from gateway import sse
-from gateway.engine.auth import Principal
-from gateway.engine.core import Core
-from gateway.engine.hub import Channel, Framer, View
+from gateway.engine.core import Channel, Core, Framer, Principal, View
 from gateway.errors import Unavailable
 from gateway.jobs import Job
 from gateway.log import START, Cursor

@@ -1,0 +1,25 @@
+"""What bounds the engine: how many, how large, how long."""
+
+import msgspec
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a run may take, in seconds: to its first token, between two, and in all."""
+
+    first_token_s: float
+    token_s: float
+    whole_s: float
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds of one process; times in seconds, sizes in jobs."""
+
+    workers: int
+    queue_max_size: int
+    queue_timeout: float
+    connect_timeout: float
+    disconnect_grace: float
+    drain_timeout: float
+    retention: float
+    callback_deadline: float
+    timeouts: Timeouts
