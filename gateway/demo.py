@@ -114,6 +114,7 @@ def configure(port: int, visitor_url: str) -> Config:
             "CALLBACK_SECRET": f"whsec_{b64encode(secrets.token_bytes(32)).decode()}",
             "CALLBACK_ALLOWED_ORIGINS": visitor_url,
             "ALLOWED_ORIGINS": visitor_url,
+            "DRAIN_TIMEOUT": "1",
             # The printed lines are to work for as long as anybody may leave it running.
             "RETENTION": "86400",
         },
