@@ -8,6 +8,7 @@ Start-time fair queueing: Goyal, Vin, Cheng, "Start-time Fair Queuing", SIGCOMM 
 """
 
 import asyncio
+from collections import defaultdict
 from typing import NamedTuple
 
 from sortedcontainers import SortedList
@@ -81,7 +82,7 @@ class Queue(asyncio.PriorityQueue[Ticket]):
     def _init(self, maxsize: int) -> None:
         self._waiting: SortedList[Ticket] = SortedList()
         self._tickets: dict[str, Ticket] = {}
-        self._tenants: dict[str, _Tenant] = {}
+        self._tenants: defaultdict[str, _Tenant] = defaultdict(_Tenant)
         self._lanes = {
             Lane.LIVE: _Lane(self._workers),
             Lane.BACKGROUND: _Lane(self._background),
@@ -125,7 +126,7 @@ class Queue(asyncio.PriorityQueue[Ticket]):
             weight: the tenant's share.
             cap: most jobs of this tenant that may run at a time.
         """
-        account = self._tenants.get(tenant) or self._tenants.setdefault(tenant, _Tenant())
+        account = self._tenants[tenant]
         account.cap = cap
         account.cost = 1.0 / weight
         start = max(self._virtual, account.finish)
