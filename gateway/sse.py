@@ -124,19 +124,16 @@ class Decoder:
         Raises:
             EventTooLarge: as `feed`.
         """
-        if self._data or self._event or self._skip_lf or b"\r" in chunk or b"\r" in self._rest:
-            return [event.data for event in self.feed(chunk)]
+        midway = self._data or self._event or self._skip_lf
         buffer = self._rest + chunk if self._rest else chunk
-        if not buffer.startswith(b"data: "):
-            return [event.data for event in self.feed(chunk)]
-        parts = buffer.split(b"\n\n")
-        rest = parts.pop()
-        found = [part[6:] for part in parts if part.startswith(b"data: ") and b"\n" not in part]
-        if len(found) != len(parts) or len(buffer) > self._max_bytes:
-            return [event.data for event in self.feed(chunk)]
-        self._started = True
-        self._rest = rest
-        return found
+        if not midway and b"\r" not in chunk and len(buffer) <= self._max_bytes:
+            *parts, rest = buffer.split(b"\n\n")
+            found = [part[6:] for part in parts if part[:6] == b"data: " and b"\n" not in part]
+            if len(found) == len(parts) and buffer[:6] == b"data: ":
+                self._started = True
+                self._rest = rest
+                return found
+        return [event.data for event in self.feed(chunk)]
 
     def _lines(self, chunk: bytes) -> list[bytes]:
         """The lines that this chunk completes, without their ends."""

@@ -15,8 +15,16 @@ FIELDS = [
     *(b"data: a", b"data:b", b"data", b"data:  two", b'data: {"a":1}', b"\xef\xbb\xbfdata: bom"),
     *(b"event: x", b"id: 7", b"id", b"id: \0", b"retry: 20", b":", b": note", b"nonsense"),
 ]
-LINE_ENDS = [b"\n", b"\n", b"\n\n", b"\n\n", b"\r", b"\r\n", b"\r\n\r\n"]
-STREAMS = st.lists(st.sampled_from(FIELDS + LINE_ENDS), max_size=30).map(b"".join)
+# Half of the lines are blank, and half of the others data: most of a stream is events.
+LINES = st.tuples(
+    st.one_of(st.just(b""), st.sampled_from(FIELDS), st.sampled_from(FIELDS[:5]), st.just(b"")),
+    st.sampled_from([b"\n", b"\n", b"\r", b"\r\n"]),
+).map(b"".join)
+STREAMS = st.lists(LINES, max_size=12).map(b"".join) | st.lists(
+    st.sampled_from([b"data: a\n\n", b'data: {"b":2}\n\n', b"data: c\nid: 1\n\n"]), max_size=12
+).map(b"".join)
+# Cuts are counted from a place, so that neighbours, and so bytes alone, are likely.
+PLACES = st.lists(st.integers(0, 120), max_size=40)
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
@@ -86,14 +94,47 @@ def test_retry_counts_only_as_digits() -> None:
     assert decoder.retry_ms == 20
 
 
-@given(STREAMS, st.lists(st.integers(0, 500), max_size=8))
+@given(STREAMS, PLACES)
 def test_any_cut_gives_the_same_events(stream: bytes, places: list[int]) -> None:
     """However the bytes are cut into chunks, the events are those of the whole."""
     decoder = Decoder()
     assert [e for piece in cut(stream, places) for e in decoder.feed(piece)] == decode(stream)
 
 
-@given(STREAMS, st.lists(st.integers(0, 500), max_size=8))
+@given(STREAMS)
+def test_bytes_one_by_one_give_the_same_events(stream: bytes) -> None:
+    """Even a chunk of one byte is no border between lines or events."""
+    slow, fast = Decoder(), Decoder()
+    bytes_ = [stream[i : i + 1] for i in range(len(stream))]
+    want = decode(stream)
+    assert [event for byte in bytes_ for event in slow.feed(byte)] == want
+    assert [data for byte in bytes_ for data in fast.data(byte)] == [event.data for event in want]
+
+
+@given(st.lists(st.one_of(STREAMS, LINES), max_size=8))
+def test_the_fast_path_begins_at_any_line(chunks: list[bytes]) -> None:
+    """Chunks that end where lines end, whatever is pending, read as their whole."""
+    decoder = Decoder()
+    got = [data for chunk in chunks for data in decoder.data(chunk)]
+    assert got == [event.data for event in decode(b"".join(chunks))]
+
+
+def test_the_fast_path_uses_up_an_event_s_name() -> None:
+    """A name that came in an earlier chunk is not the next event's as well."""
+    decoder = Decoder()
+    chunks = (b"event: x\n", b"data: a\n\n")
+    assert [data for chunk in chunks for data in decoder.data(chunk)] == [b"a"]
+    assert decoder.feed(b"data: b\n\n") == [ServerEvent(b"b")]
+
+
+def test_the_fast_path_keeps_an_lf_that_ends_a_line() -> None:
+    """Only an LF just behind a CR is part of its line end."""
+    decoder = Decoder()
+    chunks = (b"\r", b"data: a", b"\nid: 5\n\n")
+    assert [data for chunk in chunks for data in decoder.data(chunk)] == [b"a"]
+
+
+@given(STREAMS, PLACES)
 def test_the_fast_path_reads_what_the_slow_one_reads(stream: bytes, places: list[int]) -> None:
     """`data` yields the data of every event that `feed` finds, for any cut."""
     decoder = Decoder()
@@ -101,7 +142,7 @@ def test_the_fast_path_reads_what_the_slow_one_reads(stream: bytes, places: list
     assert got == [event.data for event in decode(stream)]
 
 
-@given(STREAMS, st.lists(st.integers(0, 500), max_size=8), st.lists(st.booleans(), min_size=9))
+@given(STREAMS, PLACES, st.lists(st.booleans(), min_size=41, max_size=41))
 def test_the_two_readings_may_alternate(stream: bytes, places: list[int], fast: list[bool]) -> None:
     """`data` and `feed` share one state and can follow each other on one stream."""
     decoder, got = Decoder(), []
@@ -110,7 +151,7 @@ def test_the_two_readings_may_alternate(stream: bytes, places: list[int], fast: 
     assert got == [event.data for event in decode(stream)]
 
 
-@given(st.lists(CR_LF_TEXT, max_size=5), st.lists(st.integers(0, 500), max_size=8))
+@given(st.lists(CR_LF_TEXT, max_size=5), PLACES)
 def test_what_is_written_is_read_back(texts: list[str], places: list[int]) -> None:
     """Texts come back with their line ends as LF, and heartbeats between them do not show."""
     stream = b"".join(HEARTBEAT + frame(text, event="x", id="1-1") for text in texts)
