@@ -18,6 +18,7 @@ from gateway.cli import main
 from gateway.tenants import digest
 from tests.processes import ended, lines_until, needs_curl, pasted, process
 
+SLOW = "simulator/lorem?tokens=10000&gap=0.02"
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
 
 
@@ -247,6 +248,31 @@ async def test_serve_runs_until_it_is_told_to_stop(
         ):
             assert "queue_size" in await response.json()
         assert await ended(gateway, signal.SIGTERM) == 0
+
+
+async def test_a_reader_that_leaves_is_no_error(tmp_path: Path, unused_tcp_port: int) -> None:
+    """Not on the loop that serves in earnest either: the log stays quiet."""
+    environ = {"GATEWAY_CONF": str(tmp_path), "DRAIN_TIMEOUT": "0"}
+    app_code, url = "app-code-of-the-shop", f"http://127.0.0.1:{unused_tcp_port}"
+    enrolment.add(
+        tmp_path / "apps.json", app_code, {"name": "shop", "allowed_request_types": ["chat"]}
+    )
+    asked = {"app_code": app_code, "request_type": "chat", "request": "x", "model": SLOW}
+    typed = ("serve", "--port", str(unused_tcp_port))
+    async with process(*typed, **environ) as gateway:
+        await lines_until(gateway.stderr, "gateway_started")
+        headers = {"Authorization": f"Bearer {app_code}"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            async with session.post(f"{url}/ai_request", json=asked) as response:
+                request_id = (await response.json())["request_id"]
+            async with session.get(f"{url}/stream/{request_id}") as response:
+                assert response.status == 200
+                await response.content.readuntil(b"data: ")
+        gateway.send_signal(signal.SIGTERM)
+        _out, err = await asyncio.wait_for(gateway.communicate(), 20)
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert [line for line in lines if line["level"] == "error"] == []
+    assert gateway.returncode == 0
 
 
 @pytest.mark.parametrize("typed", ["serve", "demo", "simulate"])

@@ -96,6 +96,8 @@ class EventStream:
         if writer is None or transport is None:
             raise ConnectionResetError
         await response.write(format.hello)
+        if transport.is_closing():
+            raise ConnectionResetError
         # The writer is told of every byte that the socket did not take at once.
         transport.set_write_buffer_limits(high=0)
         self._view = format.view(self.subscriber.channel, chunked=bool(response.chunked))
@@ -104,7 +106,9 @@ class EventStream:
             await self._follow(writer)
         finally:
             self._transport = None
-            transport.set_write_buffer_limits()
+            # uvloop takes no settings for a connection that is gone.
+            if not transport.is_closing():
+                transport.set_write_buffer_limits()
 
     async def _follow(self, writer: AbstractStreamWriter) -> None:
         loop = asyncio.get_running_loop()
