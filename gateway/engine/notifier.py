@@ -85,7 +85,7 @@ class Notifier:
         self._lanes: dict[str, Lane] = {}
         # Job ids of what waits in a lane or is on the way: the store calls it due meanwhile.
         self._held: set[str] = set()
-        self._behind = False
+        self._full = False
         # When something falls due, as far as this process knows.
         self._times: list[float] = []
         self._woken = asyncio.Event()
@@ -98,6 +98,11 @@ class Notifier:
     def in_flight(self) -> int:
         """Attempts on the way."""
         return len(self._attempts)
+
+    @property
+    def origins(self) -> int:
+        """Origins with something waiting, on the way, or failed of late."""
+        return len(self._lanes)
 
     async def start(self) -> None:
         """Begin to deliver. Call once, inside the loop."""
@@ -147,15 +152,16 @@ class Notifier:
         now = self._clock.now()
         while self._times and self._times[0] <= now:
             heapq.heappop(self._times)
-        limit = len(self._held) + _BATCH
-        self._behind = len(self._held) >= _MOST_HELD
-        if self._behind:
+        self._full = len(self._held) >= _MOST_HELD
+        if self._full:
             return
+        limit = len(self._held) + _BATCH
         # What is settled while the store reads may be in its answer as it was before.
         held = self._held.copy()
         due = await self._store.due(now, limit)
-        self._behind = len(due) == limit
         fresh = [delivery for delivery in due if delivery.job_id not in held]
+        if fresh and len(due) == limit:
+            self.wake()
         put_off = [later for delivery in fresh if (later := self._admit(delivery, now))]
         # Together, so that a store with group commit pays once.
         await asyncio.gather(*(self._put_off(delivery) for delivery in put_off))
@@ -211,7 +217,7 @@ class Notifier:
         if self._stopping.is_set():
             return
         self._dispatch()
-        if self._behind and len(self._held) < _BATCH:
+        if self._full and len(self._held) < _MOST_HELD // 2:
             self.wake()
 
     async def _attempt(self, lane: Lane, delivery: Delivery) -> None:

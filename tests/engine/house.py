@@ -38,6 +38,7 @@ class WatchedStore(MemoryStore):
         away: so many calls of `record` fail before one works.
         confused: the next look fails as nobody foresaw.
         before_looked: awaited between reading what is due and returning it.
+        before_recorded: awaited before the next record, and forgotten.
     """
 
     def __init__(self) -> None:
@@ -46,7 +47,8 @@ class WatchedStore(MemoryStore):
         self.away = 0
         self.confused = False
         self.before_looked: Callable[[], Any] | None = None
-        self._changed = asyncio.Condition()
+        self.before_recorded: Callable[[], Any] | None = None
+        self._changed = asyncio.Event()
 
     async def due(self, now: float, limit: int) -> list[Delivery]:
         self.looks += 1
@@ -59,12 +61,14 @@ class WatchedStore(MemoryStore):
         return found
 
     async def record(self, delivery: Delivery) -> None:
+        if self.before_recorded is not None:
+            hook, self.before_recorded = self.before_recorded, None
+            await hook()
         if self.away:
             self.away -= 1
             raise StoreUnavailable
         await super().record(delivery)
-        async with self._changed:
-            self._changed.notify_all()
+        self._changed.set()
 
     async def owe(self, number: int, url: str, now: float, lifetime_s: float = DAY) -> None:
         """Let a job end that owes a callback."""
@@ -102,8 +106,9 @@ class WatchedStore(MemoryStore):
         async def reached() -> bool:
             return sum(one.state is state for one in await self.deliveries()) >= count
 
-        async with asyncio.timeout(20), self._changed:
+        async with asyncio.timeout(20):
             while not await reached():
+                self._changed.clear()
                 await self._changed.wait()
 
 

@@ -32,15 +32,19 @@ class JumpingClock:
         self._targets.append(target)
         try:
             while not event.is_set() and self._now < target:
-                await self._settle()
-                if not self.busy() and not event.is_set() and target == min(self._targets):
+                if await self._settled(event) and target == min(self._targets):
                     self._jump(target)
         finally:
             self._targets.remove(target)
 
-    async def _settle(self) -> None:
+    async def _settled(self, event: asyncio.Event) -> bool:
+        # Between two POSTs the loop needs some turns: idle is who stays idle for a while.
         for _ in range(10):
+            if self.busy() or event.is_set():
+                await asyncio.sleep(0)
+                return False
             await asyncio.sleep(0)
+        return not self.busy() and not event.is_set()
 
     def _jump(self, target: float) -> None:
         self._now = target

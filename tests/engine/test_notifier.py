@@ -78,6 +78,35 @@ async def test_more_than_an_origin_may_hold_is_delivered_in_time(house: House) -
     assert all(execution.resumed == 1 for execution in house.receiver.executions.values())
 
 
+async def test_a_crowd_of_one_origin_does_not_hide_what_is_due_to_another(house: House) -> None:
+    """Also where the crowd alone is more than is ever held in memory."""
+    house.receiver.gate.clear()
+    async with Receiver() as other:
+        house.policy = Policy.of([house.receiver.origin, other.origin])
+        crowd = [house.receiver.wait_for(Execution()) for _ in range(2_200)]
+        await house.owe(*crowd, other.wait_for(Execution()))
+        await other.arrived(1)
+        house.receiver.gate.set()
+    assert house.receiver.most_at_once == 8
+
+
+async def test_an_origin_is_forgotten_when_nothing_is_left_to_do(house: House) -> None:
+    """Strangers' origins do not pile up in memory."""
+    await house.settle(Execution(), DeliveryState.DELIVERED)
+    assert isinstance(house.clock, JumpingClock)
+    async with asyncio.timeout(10):
+        await house.clock.alarm(60).wait()
+    assert house.notifier.origins == 0
+
+
+async def test_a_burst_needs_no_poll_to_be_taken_whole(house: House) -> None:
+    """What one look does not bring, the next does as soon as there is room."""
+    began = house.clock.now()
+    await house.owe(*(house.receiver.wait_for(Execution()) for _ in range(500)))
+    await house.store.until(DeliveryState.DELIVERED, 500)
+    assert house.clock.now() - began < 1
+
+
 async def test_stopping_in_mid_post_leaves_the_delivery_owed_and_ambiguous(house: House) -> None:
     """The next notifier sends it at once under the same id, and knows that it may be a repeat."""
     await house.notifier.stop()
@@ -111,6 +140,27 @@ async def test_stopping_waits_a_little_for_answers(house: House) -> None:
     await stopping
     delivery = await house.store.owed()
     assert (delivery.state, delivery.ambiguous) == (DeliveryState.DELIVERED, False)
+
+
+async def test_an_attempt_that_stopping_overtakes_is_not_made(house: House) -> None:
+    """It was recorded as begun, and is recorded again as it was: nothing was sent."""
+    recording = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def linger() -> None:
+        recording.set()
+        await go_on.wait()
+
+    house.store.before_recorded = linger
+    await house.owe(house.receiver.wait_for(Execution()))
+    owed = await house.store.owed()
+    await recording.wait()
+    stopping = asyncio.create_task(house.notifier.stop())
+    await asyncio.sleep(0)
+    go_on.set()
+    await stopping
+    assert await house.store.owed() == owed
+    assert house.receiver.posts == []
 
 
 async def test_an_attempt_is_recorded_before_it_is_sent(house: House) -> None:
