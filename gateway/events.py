@@ -11,7 +11,10 @@ from typing import Any
 import msgspec
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+# Values hold no cycles, and there are many: `gc=False` spares the collector from visiting them.
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True, gc=False
+):
     """One fact about one job."""
 
 

@@ -79,14 +79,14 @@ class Lane(StrEnum):
     BACKGROUND = "background"
 
 
-class Owner(msgspec.Struct, frozen=True, kw_only=True):
+class Owner(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whose job it is: a tenant, and one of its users where one was named."""
 
     tenant: str
     user: str | None = None
 
 
-class Callback(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Callback(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Where the answer is to be posted when the job ends, and in which shape.
 
     Attributes:
@@ -100,7 +100,7 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     echo: dict[str, Any] = {}
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """How a job ended. `answer` is what text there was, whole or not."""
 
     terminal: Terminal
@@ -112,7 +112,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_token_at: float | None = None
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An accepted request. Times are UTC, seconds since the epoch.
 
     Attributes:

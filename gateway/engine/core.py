@@ -193,6 +193,9 @@ class Core:
         try:
             if tenant.rate_limit is not None:
                 await self.limits.spend(tenant.rate_limit, "app", tenant.name)
+            if not self._store.durable:
+                # It never pauses, so a caller who leaves cannot cut it in two.
+                return await self._admit(job)
             return await asyncio.shield(self._spawn(self._admit(job)))
         finally:
             self._queue.unreserve()
