@@ -156,7 +156,9 @@ class Playback:
                 break
             data += cue.part
             self._next += 1
-        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        # A chunk of no bytes would be the end of the body.
+        if data:
+            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     def _fail(self, fault: Fault) -> None:
         if fault is Fault.STALL:

@@ -83,6 +83,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         retry_after: seconds to name when refusing.
         cut, stall, malformed, error, end: the number of words before that fault.
         split: how to tear characters on the wire.
+        linger: seconds that the connection stays open after the last byte; unseen in process.
     """
 
     text: str = "simulator"
@@ -102,6 +103,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     error: Tokens | None = None
     end: Tokens | None = None
     split: Split | None = None
+    linger: Seconds = 0.0
 
     def refusal(self, refused: int) -> int | None:
         """The status to refuse with after `refused` refusals; None: answer."""

@@ -54,6 +54,7 @@ def stream(script: Script, scene: Scene) -> tuple[Cue, ...]:
         elif isinstance(step.part, Completed):
             finish = chunks.chunk({}, finish=step.part.finish_reason)
             cues.append(Cue(after_s, finish + usage + frame(b"[DONE]")))
+            cues.append(Cue(script.linger, b""))
         elif step.part is not Fault.END:
             head, *tail = _cues(chunks, step.part)
             cues += [Cue(after_s + head.after_s, head.part), *tail]

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
 from gateway.errors import ProviderError, ProviderRefused, ProviderTimeout
@@ -202,6 +204,40 @@ class ProviderConformance:
             except ProviderError:
                 continue
         assert upstream.connections == 1
+
+    async def test_a_late_end_does_not_cost_the_connection(
+        self, provider: Provider, upstream: Upstream
+    ) -> None:
+        """The last bytes may trail behind [DONE] a little."""
+        for _ in range(2):
+            await play(provider, f"echo?{FAST}&linger=0.02")
+        assert upstream.connections == 1
+
+    async def test_a_missing_end_does_not_delay_the_answer(
+        self, provider: Provider, upstream: Upstream
+    ) -> None:
+        """After [DONE] the answer is whole, and a connection left open is closed."""
+        async with asyncio.timeout(1):
+            parts = await play(provider, f"echo?{FAST}&linger=3600")
+            await upstream.stats.until(lambda stats: stats.open == 0)
+        assert (text(parts), parts[-1]) == ("one two three", Completed())
+
+    async def test_a_redirect_is_not_followed(self) -> None:
+        """The key goes nowhere but to the configured address."""
+        asked: list[str] = []
+
+        async def elsewhere(request: web.Request) -> web.Response:
+            asked.append(request.path)
+            return web.Response(status=307, headers={"Location": "/elsewhere"})
+
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", elsewhere)
+        async with TestServer(app) as server:
+            provider = self.make(str(server.make_url("")), KEY)
+            await provider.start()
+            _, error = await play_until_failure(provider, "echo")
+            await provider.stop()
+        assert (asked, error.retryable) == (["/v1/chat/completions"], False)
 
     async def test_many_streams_at_once(self, provider: Provider, upstream: Upstream) -> None:
         """No pool of a library's default size holds the streams back."""
