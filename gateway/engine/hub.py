@@ -6,7 +6,7 @@ marked channel is woken, and takes what there is from its own position on.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from gateway.errors import CursorConflict
@@ -270,7 +270,7 @@ class Hub:
 
 async def read(
     channel: Channel, cursor: Cursor = START, *, exact: bool = False
-) -> AsyncIterator[tuple[Cursor, Event]]:
+) -> AsyncGenerator[tuple[Cursor, Event], None]:
     """Every event after `cursor` with its id, as they come, up to the terminal one.
 
     Ends without a terminal event if the channel was closed. Cancelling it, or closing the
