@@ -70,7 +70,7 @@ class Store(Protocol):
         ...
 
     async def append(self, batches: Sequence[Batch]) -> None:
-        """Add events to the logs of running jobs. A batch of an ended job is dropped."""
+        """Add events to the logs of live jobs. A batch of an ended or unknown one is dropped."""
         ...
 
     async def finish(
@@ -83,6 +83,9 @@ class Store(Protocol):
         Args:
             rest: events not yet appended; the last is the terminal one.
             body: what its callback is to carry; the delivery becomes due `now`.
+
+        Raises:
+            IllegalMove: a job that never ran cannot be complete; nothing was changed.
         """
         ...
 

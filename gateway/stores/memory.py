@@ -66,7 +66,8 @@ class MemoryStore:
 
     async def append(self, batches: Sequence[Batch]) -> None:
         for batch in batches:
-            if not self._jobs[batch.job_id].state.final:
+            job = self._jobs.get(batch.job_id)
+            if job is not None and not job.state.final:
                 self._extend(batch)
 
     async def finish(
@@ -75,8 +76,8 @@ class MemoryStore:
         job = self._jobs.get(job_id)
         if job is None or job.state.final:
             return None
-        self._extend(rest)
         job = self._jobs[job_id] = jobs.finish(job, outcome, now)
+        self._extend(rest)
         delivery = self._deliveries.get(job_id)
         if delivery is not None:
             self._deliveries[job_id] = msgspec.structs.replace(
