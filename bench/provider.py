@@ -21,7 +21,7 @@ from rich.table import Table
 from together import AsyncTogether, DefaultAioHttpClient
 
 from gateway.messages import Message, Request
-from gateway.providers.openai import Translator, body
+from gateway.providers.dialect import Translator, body
 from gateway.providers.together import Together
 from gateway.simulate import serve
 from gateway.sse import Decoder

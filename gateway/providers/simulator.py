@@ -27,7 +27,7 @@ from gateway.errors import ProviderError, ProviderRefused
 from gateway.events import Completed, Delta, ToolCall, Usage
 from gateway.messages import Request, estimate_tokens
 from gateway.providers import Output
-from gateway.providers.openai import BROKEN, ENDED_EARLY, REPORTED, failure
+from gateway.providers.dialect import BROKEN, ENDED_EARLY, REPORTED, failure
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=100_000)]

@@ -18,14 +18,8 @@ from together import APIConnectionError, APIStatusError, AsyncStream, AsyncToget
 from gateway.errors import ProviderError
 from gateway.messages import Request
 from gateway.providers import Output
-from gateway.providers.openai import (
-    UNREACHABLE,
-    body,
-    environment_proxy,
-    failure,
-    read,
-    retry_after_s,
-)
+from gateway.providers.dialect import UNREACHABLE, body, failure, retry_after_s
+from gateway.providers.openai import environment_proxy, read
 
 _CONTENT = "aiohttp_content"
 

@@ -1,0 +1,249 @@
+"""OpenAI's chat completions as values: what is sent, what comes back, what failures mean. Pure.
+
+Most providers speak this dialect: https://platform.openai.com/docs/api-reference/chat
+What a provider wrote never becomes the text of an error.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+import structlog
+
+from gateway.errors import ProviderError, ProviderRefused, ProviderTimeout
+from gateway.events import Completed, Delta, ToolCall, Usage
+from gateway.messages import Request
+from gateway.providers import Output
+
+BROKEN = "The connection to the AI service broke off."
+ENDED_EARLY = "The AI service's stream ended early."
+NOT_JSON = "The AI service sent something that is not JSON."
+REFUSED_KEY = "The provider refused our credentials."
+REPORTED = "The AI service reported an error in mid-stream."
+UNREACHABLE = "The AI service cannot be reached."
+
+# Some providers have their own words for the end.
+_FINISH = {"eos": "stop", "stop_sequence": "stop", "function_call": "tool_calls"}
+
+_log = structlog.get_logger(__name__)
+
+
+def body(request: Request, model: str) -> dict[str, Any]:
+    """The JSON object that asks for a streamed answer with its usage.
+
+    What the gateway sets itself beats what the caller passed on in `extra`.
+    """
+    fields: dict[str, Any] = {**request.extra, **request.parameters}
+    if request.max_tokens is not None:
+        fields["max_tokens"] = request.max_tokens
+    if request.tools:
+        fields["tools"] = request.tools
+    fields["model"] = model
+    fields["messages"] = request.messages
+    fields["stream"] = True
+    fields["stream_options"] = {"include_usage": True}
+    return fields
+
+
+def failure(status: int, retry_after_s: float | None = None) -> ProviderError:
+    """What an HTTP status means for the caller of a provider."""
+    if status in (401, 403):
+        return ProviderError(REFUSED_KEY)
+    if status in (400, 404, 413, 422):
+        return ProviderRefused()
+    retryable = status in (408, 409, 425, 429) or status >= 500
+    kind = ProviderTimeout if status in (408, 504) else ProviderError
+    text = "The AI service is over its limit." if status == 429 else None
+    return kind(text, retryable=retryable, retry_after_s=retry_after_s)
+
+
+def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
+    """The seconds that `Retry-After` asks to wait, written as a number or as a date.
+
+    Args:
+        now: UTC, seconds since the epoch.
+    """
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", value.strip()):
+        return float(value)
+    try:
+        when: datetime = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, when.timestamp() - now)
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Fragment(msgspec.Struct):
+    index: int = 0
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Said(msgspec.Struct):
+    content: str | None = None
+    tool_calls: list[_Fragment] | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Said | None = None
+    finish_reason: str | None = None
+
+
+class _Usage(msgspec.Struct, gc=False):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(_Chunk).decode
+
+
+class Translator:
+    """Turns the chunks of one streamed answer into events.
+
+    Attributes:
+        done: the provider said `[DONE]`; nothing can follow.
+    """
+
+    __slots__ = ("_calls", "_finish", "_half", "_usage", "done")
+
+    def __init__(self) -> None:
+        self.done = False
+        self._calls: dict[int, _Call] = {}
+        self._finish: str | None = None
+        self._usage: _Usage | None = None
+        # A high surrogate whose other half is still to come.
+        self._half = ""
+
+    def feed(self, data: bytes) -> Delta | None:
+        """Read one chunk; the text in it, if any.
+
+        Raises:
+            ProviderError: it is not JSON, or it reports an error.
+        """
+        try:
+            chunk = _decode(data)
+        except (msgspec.DecodeError, RecursionError):
+            if data == b"[DONE]":
+                self.done = True
+                return None
+            chunk = _decode_leniently(data)
+        if chunk.error is not None or chunk.usage is not None:
+            self._read_rarities(chunk)
+        if not chunk.choices:
+            return None
+        choice = chunk.choices[0]
+        if choice.finish_reason:
+            self._finish = choice.finish_reason
+        said = choice.delta
+        if said is None:
+            return None
+        if said.tool_calls:
+            self._read_calls(said.tool_calls)
+        text = said.content
+        if not text:
+            return None
+        if self._half or not text.isascii():
+            text = self._whole(text)
+        return Delta(text=text) if text else None
+
+    def end(self) -> list[Output]:
+        """What is left to say when the stream is over; at last Completed.
+
+        Raises:
+            ProviderError: the provider never said that it had finished.
+        """
+        if self._finish is None and not self.done:
+            raise ProviderError(ENDED_EARLY, retryable=True)
+        left: list[Output] = [Delta(text="\ufffd")] if self._half else []
+        left += (call.whole(index) for index, call in sorted(self._calls.items()))
+        if self._usage is not None:
+            prompt, completion = self._usage.prompt_tokens, self._usage.completion_tokens
+            left.append(Usage(prompt_tokens=prompt or 0, completion_tokens=completion or 0))
+        finish = self._finish or ("tool_calls" if self._calls else "stop")
+        left.append(Completed(finish_reason=_FINISH.get(finish, finish)))
+        return left
+
+    def _read_rarities(self, chunk: _Chunk) -> None:
+        if chunk.error is not None:
+            _log.warning("provider_reported_error", error_type=_error_type(chunk.error))
+            raise ProviderError(REPORTED, retryable=True)
+        self._usage = chunk.usage
+
+    def _read_calls(self, fragments: list[_Fragment]) -> None:
+        for fragment in fragments:
+            self._calls.setdefault(fragment.index, _Call()).add(fragment)
+
+    def _whole(self, text: str) -> str:
+        """The text with the half left over before it, less the half that it ends with."""
+        text = self._half + text
+        self._half = ""
+        if "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return _join_surrogates(text)
+
+
+class _Call:
+    """A tool call under construction."""
+
+    __slots__ = ("arguments", "id", "name")
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.arguments: list[str] = []
+
+    def add(self, fragment: _Fragment) -> None:
+        self.id = self.id or fragment.id or ""
+        if (function := fragment.function) is not None:
+            # A name comes whole and may be repeated; only arguments come in pieces.
+            self.name = self.name or function.name or ""
+            self.arguments.append(function.arguments or "")
+
+    def whole(self, index: int) -> ToolCall:
+        return ToolCall(
+            id=_join_surrogates(self.id or f"call_{index}"),
+            name=_join_surrogates(self.name),
+            arguments=_join_surrogates("".join(self.arguments)),
+        )
+
+
+def _decode_leniently(data: bytes) -> _Chunk:
+    """A chunk that msgspec refused: it may hold half a surrogate pair, which JSON allows."""
+    try:
+        chunk = msgspec.convert(json.loads(data), _Chunk)
+    except (ValueError, RecursionError):
+        _log.warning("provider_sent_malformed_chunk", size_bytes=len(data))
+        raise ProviderError(NOT_JSON, retryable=True) from None
+    return chunk
+
+
+def _join_surrogates(text: str) -> str:
+    """The text with surrogate pairs as the characters they mean, and lone ones as U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _error_type(error: Any) -> str:
+    """The provider's word for the kind of error, short enough to log."""
+    kind = error.get("type") or error.get("code") if isinstance(error, dict) else None
+    return str(kind)[:40]

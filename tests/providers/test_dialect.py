@@ -1,0 +1,230 @@
+"""OpenAI's chat completions as values: what is sent and what comes back."""
+
+import json
+from email.utils import formatdate
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import ProviderError
+from gateway.events import Completed, Delta, ToolCall, Usage
+from gateway.messages import Message, Request
+from gateway.providers import Output
+from gateway.providers.dialect import Translator, body, retry_after_s
+
+
+def chunk(delta: dict[str, Any] | None = None, **fields: Any) -> bytes:
+    finish = fields.pop("finish_reason", None)
+    choice = {"index": 0, "delta": delta or {}, "finish_reason": finish}
+    return json.dumps({"choices": [choice], **fields}).encode()
+
+
+def call(index: int, **fields: Any) -> dict[str, Any]:
+    function = {key: fields.pop(key) for key in ("name", "arguments") if key in fields}
+    return {"tool_calls": [{"index": index, "function": function, **fields}]}
+
+
+def translate(*chunks: bytes) -> list[Output]:
+    translator = Translator()
+    deltas = [translator.feed(data) for data in chunks]
+    return [delta for delta in deltas if delta is not None] + translator.end()
+
+
+STOP = chunk(finish_reason="stop")
+
+
+def test_text_then_finish() -> None:
+    """Role, empty and null deltas say nothing; the finish comes last."""
+    assert translate(
+        chunk({"role": "assistant", "content": ""}),
+        chunk({"content": "Hel"}),
+        chunk({"content": None}),
+        chunk({"content": "lo"}),
+        STOP,
+        b"[DONE]",
+    ) == [Delta(text="Hel"), Delta(text="lo"), Completed(finish_reason="stop")]
+
+
+def test_usage_may_follow_the_finish() -> None:
+    """A chunk without choices carries the usage; Completed is still the last event."""
+    usage = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
+    late = json.dumps({"choices": [], "usage": usage}).encode()
+    assert translate(chunk({"content": "x"}), STOP, late, b"[DONE]") == [
+        Delta(text="x"),
+        Usage(prompt_tokens=3, completion_tokens=5),
+        Completed(finish_reason="stop"),
+    ]
+
+
+def test_usage_in_every_chunk_counts_once() -> None:
+    """Of running counts the last one is the answer's."""
+    counted = [chunk({"content": "x"}, usage={"completion_tokens": n}) for n in (1, 2)]
+    assert translate(*counted, STOP) == [
+        Delta(text="x"),
+        Delta(text="x"),
+        Usage(prompt_tokens=0, completion_tokens=2),
+        Completed(),
+    ]
+
+
+def test_tool_calls_are_put_together() -> None:
+    """Fragments belong to the call of their index, in whatever order they come."""
+    assert translate(
+        chunk(call(1, id="b", name="two", arguments="")),
+        chunk(call(0, id="a", name="one", arguments='{"x"')),
+        chunk(call(1, arguments="{}")),
+        chunk(call(0, name="one", arguments=":1}")),
+        chunk(finish_reason="tool_calls"),
+    ) == [
+        ToolCall(id="a", name="one", arguments='{"x":1}'),
+        ToolCall(id="b", name="two", arguments="{}"),
+        Completed(finish_reason="tool_calls"),
+    ]
+
+
+def test_a_call_without_an_id_gets_one() -> None:
+    """Some providers name no ids; the reader still needs one for each call."""
+    calls = translate(chunk(call(0, name="one", arguments="{}")), chunk(finish_reason="stop"))
+    assert calls[0] == ToolCall(id="call_0", name="one", arguments="{}")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [("eos", "stop"), ("function_call", "tool_calls"), ("length", "length"), ("odd", "odd")],
+)
+def test_finish_reasons_are_openai_s(theirs: str, ours: str) -> None:
+    """Other providers' words become OpenAI's; unknown ones are passed on."""
+    assert translate(chunk(finish_reason=theirs)) == [Completed(finish_reason=ours)]
+
+
+def test_done_is_a_finish() -> None:
+    """A provider that says [DONE] has finished, even where it gave no reason."""
+    assert translate(chunk({"content": "x"}), b"[DONE]") == [Delta(text="x"), Completed()]
+
+
+def test_an_end_without_a_finish_is_a_failure() -> None:
+    """A stream that merely stops was cut short."""
+    with pytest.raises(ProviderError, match="ended early") as failed:
+        translate(chunk({"content": "x"}))
+    assert failed.value.retryable
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"", b"{", b'{"choices":[{"delta":{"content":"x', b"[]", b'"x"', b"\xff", b"null"),
+        *(b'{"choices":{}}', b'{"choices":[{"delta":{"content":5}}]}', b"[" * 100_000),
+        b'{"n":' + b"9" * 5000 + b',"choices":7}',
+    ],
+)
+def test_what_is_no_chunk_is_a_failure(data: bytes) -> None:
+    """Malformed chunks end the stream as a failure that may be tried again, never as a crash."""
+    with pytest.raises(ProviderError, match="not JSON") as failed:
+        Translator().feed(data)
+    assert failed.value.retryable
+
+
+@pytest.mark.parametrize("error", [{"message": "secret words", "type": "overload"}, "secret words"])
+def test_an_error_in_the_stream_is_a_failure(error: object) -> None:
+    """An error object ends the stream; its words stay out of the text for the caller."""
+    with pytest.raises(ProviderError) as failed:
+        Translator().feed(json.dumps({"error": error}).encode())
+    assert (failed.value.retryable, "secret" in str(failed.value)) == (True, False)
+
+
+def test_unknown_fields_are_passed_over() -> None:
+    """Whatever else a chunk holds does not matter."""
+    data = chunk({"content": "x", "reasoning": {"a": []}}, id=7, logprobs=[None], error=None)
+    assert translate(data, STOP) == [Delta(text="x"), Completed()]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "want"),
+    [
+        (["a\ud83d", "\ude42b"], ["a", "🙂b"]),
+        (["\ud83d", "", "\ude42"], ["🙂"]),
+        (["\ud83d", "x"], ["\ufffdx"]),
+        (["\ude42x"], ["\ufffdx"]),
+        (["\ud83d", "\ud83d\ude42"], ["\ufffd🙂"]),
+        (["x\ud83d"], ["x", "\ufffd"]),
+    ],
+)
+def test_halves_of_a_character_meet(pieces: list[str], want: list[str]) -> None:
+    """Surrogates torn between deltas are joined; one that stays alone becomes U+FFFD."""
+    parts = translate(*(chunk({"content": piece}) for piece in pieces), STOP)
+    assert parts == [*(Delta(text=text) for text in want), Completed()]
+
+
+@given(
+    st.text(
+        alphabet=st.one_of(
+            st.characters(exclude_categories=()), st.sampled_from("a🙂\ud83d\ude42\ufffd")
+        )
+    ),
+    st.lists(st.integers(0, 100)),
+)
+def test_any_text_cut_anywhere_arrives(text: str, places: list[int]) -> None:
+    """However the UTF-16 of a text is cut into deltas, its characters arrive, never a lone half."""
+    units = text.encode("utf-16-le", "surrogatepass")
+    edges = sorted({0, len(units), *(2 * place for place in places if 2 * place < len(units))})
+    pieces = [units[a:b] for a, b in pairwise(edges)]
+    contents = [piece.decode("utf-16-le", "surrogatepass") for piece in pieces]
+    parts = translate(*(chunk({"content": content}) for content in contents), STOP)
+    got = "".join(part.text for part in parts if isinstance(part, Delta))
+    assert got == units.decode("utf-16-le", "replace")
+
+
+def test_torn_arguments_are_joined() -> None:
+    """A character torn between two fragments of a call's arguments is whole in the event."""
+    fragments = [call(0, id="a", name="f", arguments='"\ud83d'), call(0, arguments='\ude42"')]
+    assert translate(*map(chunk, fragments), STOP)[0] == ToolCall(
+        id="a", name="f", arguments='"🙂"'
+    )
+
+
+def test_the_body_holds_what_was_asked() -> None:
+    """What the gateway sets beats what the caller passed through; nothing else is added."""
+    request = Request(
+        messages=(Message(role="user", content="hi"),),
+        model="asked",
+        max_tokens=9,
+        parameters={"temperature": 0.5},
+        extra={"seed": 1, "stream": False, "model": "other", "temperature": 2},
+        tools=({"type": "function"},),
+    )
+    assert body(request, "theirs") == {
+        "model": "theirs",
+        "messages": request.messages,
+        "max_tokens": 9,
+        "temperature": 0.5,
+        "seed": 1,
+        "tools": ({"type": "function"},),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        (" 1.5 ", 1.5),
+        (formatdate(1030, usegmt=True), 30.0),
+        (formatdate(900, usegmt=True), 0.0),
+        ("soon", None),
+        ("-1", None),
+        ("9" * 40, None),
+        ("Fri, 99 Foo 2026 99:99:99 GMT", None),
+    ],
+)
+def test_retry_after_is_read_in_both_forms(value: str, seconds: float | None) -> None:
+    """Seconds or a date become seconds from now; anything else says nothing."""
+    assert retry_after_s({"retry-after": value}, now=1000.0) == seconds
+
+
+def test_no_retry_after_says_nothing() -> None:
+    """An answer without the header names no time."""
+    assert retry_after_s({}, now=1000.0) is None
