@@ -87,7 +87,7 @@ class Expired(Event, frozen=True, tag="expired"):
 
 Terminal = Completed | Failed | Cancelled | Expired
 AnyEvent = Started | Restarted | Routed | Delta | ToolCall | Usage | Terminal
-TERMINAL = (Completed, Failed, Cancelled, Expired)
+TERMINAL = frozenset({Completed, Failed, Cancelled, Expired})
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent)

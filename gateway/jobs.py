@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -150,7 +151,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
 
 def new_job_id(now: float, new_uuid: Callable[[], UUID]) -> str:
     """A request id: `<UTC time>-<uuid4>`, such as 20261120T224400Z-0b9f6c1e-…"""
-    return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{new_uuid()}"
+    return f"{_stamp(int(now))}-{new_uuid()}"
+
+
+@lru_cache(maxsize=1)
+def _stamp(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def is_job_id(text: str) -> bool:

@@ -46,10 +46,12 @@ START = Cursor(0, 0)
 class EventLog:
     """All events of one job so far. Append-only; closed by its one terminal event."""
 
-    __slots__ = ("_attempts", "_starts", "events")
+    __slots__ = ("_attempts", "_starts", "closed", "events")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        # The terminal event is in; nothing can follow.
+        self.closed = False
         # Parallel: the attempts begun, and the position of the first event of each.
         self._attempts: list[int] = []
         self._starts: list[int] = []
@@ -61,11 +63,6 @@ class EventLog:
     def attempt(self) -> int:
         """The attempt being written; 0 before the first."""
         return self._attempts[-1] if self._attempts else 0
-
-    @property
-    def closed(self) -> bool:
-        """The terminal event is in; nothing can follow."""
-        return bool(self.events) and isinstance(self.events[-1], TERMINAL)
 
     @property
     def end(self) -> Cursor:
@@ -95,6 +92,7 @@ class EventLog:
         if not self._attempts:
             raise AssertionError("an event belongs to an attempt")
         self.events.append(event)
+        self.closed = type(event) in TERMINAL
 
     def cursor(self, position: int) -> Cursor:
         """The id of the event just before `position`: what a reader who read so far holds."""
