@@ -7,6 +7,7 @@ success opens the lane again.
 """
 
 from collections import deque
+from math import ceil
 from random import Random
 
 from gateway.webhooks import Delivery
@@ -16,16 +17,24 @@ _PAUSE_LEAST_S = 2.0
 _PAUSE_MOST_S = 300.0
 # Failures are remembered so long: more than the longest pause.
 _MEMORY_S = 600.0
+# How long a POST takes is averaged over about so many; what is assumed before the first.
+_AVERAGED = 10
+_TOOK_S = 0.01
+# Times given to those who come later: together in steps, and never further away than this.
+_STEP_S = 0.25
+_BOOKED_MOST_S = 60.0
 
 
 class Lane:
     """Deliveries to one origin."""
 
     __slots__ = (
+        "_booked_until",
         "_failed_at",
         "_failures",
         "_most",
         "_pause_s",
+        "_took_s",
         "_urls",
         "_waiting",
         "closed_until",
@@ -44,6 +53,8 @@ class Lane:
         self._failures = 0
         self._failed_at = 0.0
         self._pause_s = 0.0
+        self._took_s = _TOOK_S
+        self._booked_until = 0.0
 
     def __len__(self) -> int:
         """How many wait; those on the way are not among them."""
@@ -57,6 +68,16 @@ class Lane:
     def add(self, delivery: Delivery) -> None:
         """Let one more wait."""
         self._waiting.append(delivery)
+
+    def book(self, now: float) -> float:
+        """When to come again for whoever finds the line too long: about when it is their turn.
+
+        Each gets a turn of their own, so that a crowd does not come again together.
+        """
+        each_s = self._took_s / self._most
+        turn = max(self._booked_until, now + len(self._waiting) * each_s) + each_s
+        self._booked_until = min(turn, now + _BOOKED_MOST_S)
+        return ceil(self._booked_until / _STEP_S) * _STEP_S
 
     def next(self) -> Delivery | None:
         """Send the first on its way that may go; None if none may now."""
@@ -76,9 +97,10 @@ class Lane:
         self._waiting.clear()
         return waiting
 
-    def arrived(self, url: str) -> None:
+    def arrived(self, url: str, took_s: float) -> None:
         """The receiver took a POST, or refused it in its senses."""
         self._urls.discard(url)
+        self._took_s += (took_s - self._took_s) / _AVERAGED
         self._failures = 0
         self._pause_s = 0.0
 

@@ -32,7 +32,6 @@ _STORE_PAUSE_S = 1.0
 # origin's share is put off, so that it does not hide what is due to others.
 _MOST_HELD = 2_048
 _MOST_IN_LINE = 512
-_LINE_PAUSE_S = 5.0
 _BATCH = 256
 
 
@@ -180,7 +179,7 @@ class Notifier:
         if lane.closed_until > now:
             return replace(delivery, next_at=min(lane.closed_until, delivery.deadline))
         if len(lane) >= _MOST_IN_LINE:
-            return replace(delivery, next_at=min(now + _LINE_PAUSE_S, delivery.deadline))
+            return replace(delivery, next_at=min(lane.book(now), delivery.deadline))
         self._held.add(delivery.job_id)
         lane.add(delivery)
         return None
@@ -247,8 +246,9 @@ class Notifier:
         now = self._clock.now()
         after = webhooks.classify(delivery, answer, now, self._rng, started_at=started_at)
         await self._record(after)
-        self._observe(after, to.origin, now - started_at)
-        self._judge(lane, delivery.url, answer, now)
+        took_s = now - started_at
+        self._observe(after, to.origin, took_s)
+        self._judge(lane, delivery.url, answer, now, took_s)
 
     async def _post(self, to: Destination, begun: Delivery, now: float) -> Answer | Silence:
         if begun.body is None:
@@ -306,11 +306,13 @@ class Notifier:
                 self.raced += delivery.last_status == 409
                 log.info("callback_retried", note=delivery.note)
 
-    def _judge(self, lane: Lane, url: str, answer: Answer | Silence, now: float) -> None:
+    def _judge(
+        self, lane: Lane, url: str, answer: Answer | Silence, now: float, took_s: float
+    ) -> None:
         """Tell the lane how its origin did; a lane that closes lets go of all that wait."""
         broken = answer.status >= 500 if isinstance(answer, Answer) else True
         if not broken or answer is Silence.NOT_PUBLIC:
-            lane.arrived(url)
+            lane.arrived(url, took_s)
             return
         lane.failed(url, now, self._rng)
         if lane.closed_until > now:

@@ -33,7 +33,7 @@ def test_no_more_than_the_cap_are_on_the_way() -> None:
     for delivery in deliveries:
         lane.add(delivery)
     assert [lane.next(), lane.next(), lane.next()] == [*deliveries[:2], None]
-    lane.arrived(deliveries[0].url)
+    lane.arrived(deliveries[0].url, 0.1)
     assert lane.next() == deliveries[2]
 
 
@@ -75,7 +75,7 @@ def test_after_a_pause_one_probe_goes_and_its_success_opens_the_lane() -> None:
     for number in range(3):
         lane.add(owed(number))
     assert [lane.next(), lane.next()] == [owed(0), None]
-    lane.arrived(owed(0).url)
+    lane.arrived(owed(0).url, 0.1)
     assert [lane.next(), lane.next()] == [owed(1), owed(2)]
 
 
@@ -83,9 +83,20 @@ def test_a_success_between_failures_keeps_the_lane_open() -> None:
     """Only failures in a row count."""
     lane = Lane(8)
     fail(lane, 9, 1000.0)
-    lane.arrived("https://n8n.example.com/x")
+    lane.arrived("https://n8n.example.com/x", 0.1)
     fail(lane, 9, 1000.0)
     assert lane.closed_until == 0.0
+
+
+def test_who_finds_the_line_too_long_comes_again_when_it_is_their_turn() -> None:
+    """Turns follow from how long POSTs take, one after another, a minute away at most."""
+    lane = Lane(8)
+    for number in range(80):
+        lane.add(owed(number))
+    assert [lane.book(1000.0) for _ in range(1_000)][::250] == [1000.25, 1000.5, 1000.75, 1001.25]
+    for _ in range(100):
+        lane.arrived("https://n8n.example.com/x", 10.0)
+    assert lane.book(1100.0) == 1160.0
 
 
 def test_a_lane_is_kept_while_there_is_something_to_remember() -> None:
