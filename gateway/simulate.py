@@ -237,7 +237,7 @@ class Simulation:
         response.enable_chunked_encoding()
         await response.prepare(request)
         transport = request.transport
-        if not isinstance(transport, asyncio.Transport):
+        if transport is None:
             return response
         self.stats.opened()
         early = True

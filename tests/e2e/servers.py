@@ -1,0 +1,170 @@
+"""The gateway and the simulated provider as processes of their own, on free ports."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from tests.e2e import wire
+
+ROOT = Path(__file__).parents[2]
+CODE = "app-code-of-the-end-to-end-tests"
+# For a start or an end: far longer than either takes.
+PATIENCE_S = 30.0
+_APPS = {
+    "app_codes": {
+        CODE: {
+            "name": "e2e",
+            "allowed_request_types": ["ask"],
+            "max_tokens": 100_000,
+        }
+    }
+}
+
+
+class Server:
+    """A process of `run.py`, and what it has printed so far.
+
+    Attributes:
+        origin: where it listens, such as http://127.0.0.1:8123.
+        lines: standard output and error, line by line.
+    """
+
+    def __init__(self, typed: list[str], environ: Mapping[str, str]) -> None:
+        """Start it. `origin` is known after `listening`."""
+        self.origin = ""
+        self.lines: list[str] = []
+        # Not a secret of whoever runs the tests, nor a setting: only where programs are.
+        path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "run.py"), *typed],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={"PATH": path, "PYTHONUNBUFFERED": "1", **environ},
+            cwd=ROOT,
+        )
+        self._printed = threading.Condition()
+        # A pipe that nobody reads would stop the process in mid-line.
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._printed:
+                self.lines.append(line.rstrip("\n"))
+                self._printed.notify_all()
+        with self._printed:
+            self.lines.append("")
+            self._printed.notify_all()
+
+    def line(self, holds: Callable[[str], bool]) -> str:
+        """Wait for the first line of which `holds` is true."""
+
+        def found() -> str | None:
+            return next((line for line in self.lines if holds(line)), None)
+
+        with self._printed:
+            self._printed.wait_for(lambda: found() or self.lines[-1:] == [""], PATIENCE_S)
+            line = found()
+        assert line is not None, "\n".join(self.lines[-50:])
+        return line
+
+    def listening(self, holds: Callable[[str], bool], origin: Callable[[str], str]) -> Self:
+        """Wait for the line that says where it listens."""
+        self.origin = origin(self.line(holds))
+        return self
+
+    def facts(self, event: str) -> list[dict[str, Any]]:
+        """What the log says of one kind of event."""
+        mark = f'"event":"{event}"'
+        return [json.loads(line) for line in tuple(self.lines) if mark in line]
+
+    def resources(self) -> tuple[int, float]:
+        """Open file descriptors, and resident memory in MB."""
+        process = psutil.Process(self.process.pid)
+        return process.num_fds(), process.memory_info().rss / 1e6
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def ended(self, within_s: float = PATIENCE_S) -> int:
+        """Wait for its end; the exit code."""
+        code = self.process.wait(within_s)
+        self._reader.join(within_s)
+        return code
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        if self.process.poll() is None:
+            self.process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.ended()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@contextmanager
+def simulator(port: int = 0) -> Iterator[Server]:
+    """A provider that plays scripts over HTTP; killed at the end."""
+    server = Server(["simulate", "--port", str(port)], {})
+    try:
+        yield server.listening(lambda line: line.startswith("http://"), str)
+    finally:
+        server.close()
+
+
+@contextmanager
+def gateway(conf: Path, upstream: str, **environ: str) -> Iterator[Server]:
+    """A gateway whose Together is at `upstream`; killed at the end.
+
+    Whatever happened to it, it has written no traceback.
+    """
+    server = Server(["serve", "--conf", str(conf)], _environ(conf, upstream) | environ)
+    try:
+        yield server.listening(lambda line: "gateway_started" in line, _origin)
+        crashes = [line for line in server.lines if re.search(r"Traceback|exception\"", line)]
+        assert not crashes, "\n".join(crashes)
+    finally:
+        server.close()
+
+
+def _environ(conf: Path, upstream: str) -> dict[str, str]:
+    (conf / "apps.json").write_text(json.dumps(_APPS))
+    return {
+        "SERVER_PORT": "0",
+        "TOGETHER_AI_API_KEY": "key-of-nobody",
+        "TOGETHER_BASE_URL": upstream,
+        # Callbacks to this machine are allowed.
+        "DEV_MODE": "true",
+        "WORKERS": "2000",
+    }
+
+
+def _origin(line: str) -> str:
+    said = json.loads(line)
+    return f"http://{said['host']}:{said['port']}"
+
+
+async def counters(gateway: Server) -> tuple[int, int]:
+    """Jobs in the queue and jobs at work."""
+    said = (await wire.get(gateway.origin, "/health")).json()
+    return said["queue_size"], said["active_workers"]
+
+
+async def open_streams(simulator: Server) -> int:
+    """Answers that the provider is writing now."""
+    opened: int = (await wire.get(simulator.origin, "/simulator/stats")).json()["open"]
+    return opened
