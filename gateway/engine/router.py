@@ -1,9 +1,11 @@
 """From the models that a request names to those who serve them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from gateway.catalog import Catalog
 from gateway.engine.run import Leg
+from gateway.errors import UnknownModel
 from gateway.messages import Request
 from gateway.providers import Provider
 
@@ -16,15 +18,12 @@ class Router:
         self._providers = providers
 
     def legs(self, request: Request) -> list[Leg]:
-        """Whom to ask, in order: the model, then its fallbacks; without those nobody serves.
-
-        Raises:
-            UnknownModel: one of them is in no catalog.
-        """
-        names = dict.fromkeys((request.model, *request.fallback_models))
-        models = [self._catalog.resolve(name) for name in names]
-        return [
-            Leg(model, self._providers[model.provider])
-            for model in models
-            if model.provider in self._providers
-        ]
+        """Whom to ask, in order: the model, then its fallbacks; without those nobody serves."""
+        legs = []
+        for name in dict.fromkeys((request.model, *request.fallback_models)):
+            # A model may have left the catalog since the job was accepted.
+            with suppress(UnknownModel):
+                model = self._catalog.resolve(name)
+                if model.provider in self._providers:
+                    legs.append(Leg(model, self._providers[model.provider]))
+        return legs

@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from tests.engine import virtual_clock
 from tests.engine.virtual_clock import jumping
 
 
@@ -40,15 +39,14 @@ def test_threads_are_waited_for() -> None:
     wait()
 
 
-def test_a_stuck_test_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stuck_test_fails() -> None:
     """Waiting for what nobody will do is an error, not a hang."""
-    monkeypatch.setattr(virtual_clock, "_STUCK_S", 0.01)
 
     @jumping
     async def stuck() -> None:
         await asyncio.Event().wait()
 
-    with pytest.raises(AssertionError, match="lost wake-up"):
+    with pytest.raises(TimeoutError):
         stuck()
 
 

@@ -1,0 +1,61 @@
+"""A provider that plays what a test tells it, on the loop's time."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from gateway.events import Completed, Delta, ToolCall, Usage
+from gateway.messages import Request
+from gateway.providers import Output
+
+# A number of seconds to wait, something to say, or an error to fail with.
+Step = float | Delta | ToolCall | Usage | Completed | Exception
+Play = Sequence[Step]
+
+FOREVER = 1e9
+HELLO: Play = [
+    Delta(text="Hel"),
+    Delta(text="lo"),
+    Usage(prompt_tokens=3, completion_tokens=2),
+    Completed(),
+]
+
+
+class Scripted:
+    """Plays the next play of the model that is asked, and its last one ever after.
+
+    Attributes:
+        calls: when each call came, in seconds from the loop's start, and for which model.
+        streaming: calls that have not been closed.
+    """
+
+    name = "scripted"
+
+    def __init__(self, **plays: Sequence[Play]) -> None:
+        self.plays = plays
+        self.calls: list[tuple[float, str]] = []
+        self.streaming = 0
+
+    async def stream(self, request: Request, model: str) -> AsyncGenerator[Output, None]:
+        plays = self.plays[model]
+        count = sum(called == model for _, called in self.calls)
+        self.calls.append((asyncio.get_running_loop().time() - 1000.0, model))
+        self.streaming += 1
+        try:
+            for step in plays[min(count, len(plays) - 1)]:
+                if isinstance(step, Exception):
+                    raise step
+                if isinstance(step, float | int):
+                    await asyncio.sleep(step)
+                else:
+                    yield step
+        finally:
+            self.streaming -= 1
+
+    async def check(self) -> None:
+        """There is no key to check."""
+
+    async def start(self) -> None:
+        """There is nothing to open."""
+
+    async def stop(self) -> None:
+        """There is nothing to close."""
