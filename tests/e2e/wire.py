@@ -172,8 +172,17 @@ class Stream:
     async def text(self) -> str:
         """The whole text of an answer at the text door; its `[DONE]` must be the last frame."""
         *words, done = [frame async for frame in self.frames()]
+        await self.close()
         assert (done.event, done.data, self.ended) == ("message", "[DONE]", True), done
         return "".join(word.data for word in words)
+
+    def freeze(self) -> None:
+        """Take no byte more, and keep the connection."""
+        self._writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    def thaw(self) -> None:
+        """Take what comes again."""
+        self._writer.transport.resume_reading()  # type: ignore[attr-defined]
 
     def abort(self) -> None:
         """Reset the connection: what is under way is lost."""
