@@ -106,6 +106,9 @@ class Desk:
                 return door.refuse(await self._counted(request, error))
             except web.HTTPException:
                 raise
+            except ConnectionResetError:
+                # The caller left before its answer began: there is nobody to tell.
+                return web.Response(status=499)
             except Exception:
                 log.exception("request_crashed", path=route.path)
                 return door.refuse(GatewayError())

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -95,6 +96,12 @@ class Server:
         """Open file descriptors, and resident memory in MB."""
         process = psutil.Process(self.process.pid)
         return process.num_fds(), process.memory_info().rss / 1e6
+
+    def connections_to(self, origin: str) -> int:
+        """Open connections to a server elsewhere."""
+        port = urlsplit(origin).port
+        connections = psutil.Process(self.process.pid).net_connections("tcp")
+        return sum(bool(each.raddr) and each.raddr.port == port for each in connections)
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
