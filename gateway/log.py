@@ -6,6 +6,7 @@ before it); on the wire it is a cursor, the id of the last event read.
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from typing import NamedTuple, Self
 
 from gateway.errors import BadCursor, CursorConflict
@@ -100,6 +101,16 @@ class EventLog:
         if index < 0:
             return START
         return Cursor(self._attempts[index], position - self._starts[index])
+
+    def entries(self, start: int, end: int) -> Iterator[tuple[Cursor, Event]]:
+        """The events between two positions, each with its id."""
+        while start < end:
+            index = bisect_right(self._starts, start) - 1
+            attempt, first = self._attempts[index], self._starts[index]
+            stop = min(end, self.attempt_end(attempt))
+            for position in range(start, stop):
+                yield Cursor(attempt, position - first + 1), self.events[position]
+            start = stop
 
     def position(self, cursor: Cursor) -> int:
         """How many events a reader who holds `cursor` has read.

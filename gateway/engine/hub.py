@@ -15,7 +15,7 @@ from gateway.log import START, Cursor, EventLog
 
 # With many live streams, wake-ups are joined: this much for each job that streams, up to the most.
 # A reader of a lone job is woken at once.
-_TICK_PER_STREAM_S = 0.00004
+_TICK_PER_STREAM_S = 0.0001
 _TICK_MOST_S = 0.04
 _TICK_LEAST_S = 0.001
 
@@ -53,9 +53,8 @@ class View:
         """The frames between two positions as one piece of bytes; may be empty."""
         if self._range != (start, end):
             frames = self._frames
-            log = self._log
-            for position in range(len(frames), end):
-                frames.append(self._framer(log.cursor(position + 1), log.events[position]))
+            for cursor, event in self._log.entries(len(frames), end):
+                frames.append(self._framer(cursor, event))
             self._cached = self.wrapped(b"".join(frames[start:end]))
             # Readers who keep up all ask for the same range: it is joined once.
             self._range = (start, end)

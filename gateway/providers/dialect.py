@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from gateway.errors import ProviderError, ProviderRefused, ProviderTimeout
+from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
 from gateway.events import Completed, Delta, ToolCall, Usage
 from gateway.messages import Request
 from gateway.providers import Output
@@ -55,10 +55,11 @@ def failure(status: int, retry_after_s: float | None = None) -> ProviderError:
         return ProviderError(REFUSED_KEY)
     if status in (400, 404, 413, 422):
         return ProviderRefused()
-    retryable = status in (408, 409, 425, 429) or status >= 500
+    if status == 429:
+        return ProviderRateLimited(retryable=True, retry_after_s=retry_after_s)
+    retryable = status in (408, 409, 425) or status >= 500
     kind = ProviderTimeout if status in (408, 504) else ProviderError
-    text = "The AI service is over its limit." if status == 429 else None
-    return kind(text, retryable=retryable, retry_after_s=retry_after_s)
+    return kind(retryable=retryable, retry_after_s=retry_after_s)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:

@@ -5,8 +5,8 @@ Groq and local servers are this file with another base URL. The dialect itself i
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -84,13 +84,16 @@ class OpenAI:
         if session is not None:
             await session.close()
 
-    async def stream(self, request: Request, model: str) -> AsyncGenerator[Output, None]:
+    def stream(self, request: Request, model: str) -> AsyncGenerator[Output, None]:
         """Ask once and yield the answer; see Provider.stream."""
+        return read(self._answer(request, model))
+
+    @asynccontextmanager
+    async def _answer(self, request: Request, model: str) -> AsyncIterator[aiohttp.StreamReader]:
         response = await self._send("POST", "/chat/completions", _encode(body(request, model)))
         # Leaving the block closes a connection that is not read to its end.
         async with response:
-            async for output in read(response.content):
-                yield output
+            yield response.content
 
     async def check(self) -> None:
         """Ask for the list of models, which needs a good key; see Provider.check."""
@@ -144,26 +147,29 @@ def environment_proxy(url: str) -> str | None:
     return None if bypassed else getproxies().get(parts.scheme)
 
 
-async def read(content: aiohttp.StreamReader) -> AsyncGenerator[Output, None]:
-    """The events of one streamed answer; see Provider.stream. The caller closes the connection.
+async def read(
+    answer: AbstractAsyncContextManager[aiohttp.StreamReader],
+) -> AsyncGenerator[Output, None]:
+    """The events of one streamed answer, open only while they are read; see Provider.stream.
 
     Raises:
         ProviderError: the stream broke off, ended early, reported an error, or is not JSON.
     """
     decoder, translator = Decoder(), Translator()
-    try:
-        while not translator.done and (chunk := await content.readany()):
-            for data in decoder.data(chunk):
-                if (delta := translator.feed(data)) is not None:
-                    yield delta
-    except (aiohttp.ClientError, OSError, EventTooLarge) as error:
-        _log.warning("provider_stream_broke", error=type(error).__name__)
-        raise ProviderError(BROKEN, retryable=True) from None
-    left = translator.end()
-    if not content.at_eof():
-        await _drain(content)
-    for output in left:
-        yield output
+    async with answer as content:
+        try:
+            while not translator.done and (chunk := await content.readany()):
+                for data in decoder.data(chunk):
+                    if (delta := translator.feed(data)) is not None:
+                        yield delta
+        except (aiohttp.ClientError, OSError, EventTooLarge) as error:
+            _log.warning("provider_stream_broke", error=type(error).__name__)
+            raise ProviderError(BROKEN, retryable=True) from None
+        left = translator.end()
+        if not content.at_eof():
+            await _drain(content)
+        for output in left:
+            yield output
 
 
 async def _drain(content: aiohttp.StreamReader) -> None:

@@ -6,7 +6,8 @@ on which it runs here: httpx's own pool slows down with the square of its open s
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import cast
 
 import aiohttp
@@ -73,12 +74,15 @@ class Together:
         if client is not None:
             await client.close()
 
-    async def stream(self, request: Request, model: str) -> AsyncGenerator[Output, None]:
+    def stream(self, request: Request, model: str) -> AsyncGenerator[Output, None]:
         """Ask once and yield the answer; see Provider.stream."""
+        return read(self._answer(request, model))
+
+    @asynccontextmanager
+    async def _answer(self, request: Request, model: str) -> AsyncIterator[aiohttp.StreamReader]:
         response = await self._post(_encode(body(request, model)))
         try:
-            async for output in read(response.extensions[_CONTENT]):
-                yield output
+            yield response.extensions[_CONTENT]
         finally:
             # Without it the provider goes on generating, and billing.
             await response.aclose()

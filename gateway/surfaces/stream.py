@@ -187,7 +187,10 @@ class TextFramer:
             text, self._held = text[:-1], "\r"
         if text == "[DONE]":
             return sse.frame(b"[DO") + sse.frame(b"NE]", id=str(cursor))
-        return sse.frame(text, id=str(cursor)) if text else b""
+        if "\n" in text or "\r" in text or not text:
+            return sse.frame(text, id=str(cursor)) if text else b""
+        # Nearly every chunk is one line, and there are many.
+        return b"id: %d-%d\ndata: %b\n\n" % (*cursor, text.encode())
 
     def _rest(self, cursor: Cursor) -> bytes:
         held, self._held = self._held, ""
