@@ -134,12 +134,12 @@ def simulator(port: int = 0) -> Iterator[Server]:
 
 
 @contextmanager
-def gateway(conf: Path, upstream: str, **environ: str) -> Iterator[Server]:
+def gateway(conf: Path, upstream: str, **settings: str) -> Iterator[Server]:
     """A gateway whose Together is at `upstream`; killed at the end.
 
     Whatever happened to it, it has written no traceback.
     """
-    server = Server(["serve", "--conf", str(conf)], _environ(conf, upstream) | environ)
+    server = Server(["serve", "--conf", str(conf)], environ(conf, upstream) | settings)
     try:
         yield server.listening(lambda line: "gateway_started" in line, _origin)
         crashes = [line for line in server.lines if re.search(r"Traceback|exception\"", line)]
@@ -148,7 +148,8 @@ def gateway(conf: Path, upstream: str, **environ: str) -> Iterator[Server]:
         server.close()
 
 
-def _environ(conf: Path, upstream: str) -> dict[str, str]:
+def environ(conf: Path, upstream: str) -> dict[str, str]:
+    """The environment of a gateway that has one app, and Together at `upstream`."""
     (conf / "apps.json").write_text(json.dumps(_APPS))
     return {
         "SERVER_PORT": "0",

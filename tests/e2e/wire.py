@@ -115,7 +115,13 @@ async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> AsyncI
             yield await reader.readexactly(size)
         return
     while size := int((await reader.readuntil(b"\r\n")).strip(), 16):
-        yield await reader.readexactly(size)
+        # Piece by piece: of a chunk that is cut, what came counts.
+        while size:
+            piece = await reader.read(size)
+            if not piece:
+                raise ConnectionResetError
+            size -= len(piece)
+            yield piece
         assert await reader.readexactly(2) == b"\r\n"
     assert await reader.readexactly(2) == b"\r\n"
 
