@@ -24,14 +24,7 @@ from gateway.engine.router import Router
 from gateway.engine.worker import Workers
 from gateway.errors import Conflict, Draining, Gone, JobNotFound
 from gateway.events import Cancelled, Expired, Failed, Terminal
-from gateway.jobs import (
-    Job,
-    OnDisconnect,
-    Outcome,
-    Owner,
-    Start,
-    State,
-)
+from gateway.jobs import Job, OnDisconnect, Outcome, Owner, Start, State
 from gateway.providers import Provider
 from gateway.stores import Store
 from gateway.webhooks import Delivery
@@ -114,6 +107,8 @@ class Core:
         # Loop times at which waiting jobs expire, oldest first: in the queue, and for a reader.
         self._queued: dict[str, float] = {}
         self._held: dict[str, float] = {}
+        # Jobs that end with their readers, and have none now.
+        self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._forgotten: OrderedDict[str, Owner] = OrderedDict()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -316,11 +311,15 @@ class Core:
         """The last reader of a live job left: some jobs then end."""
         job = self._jobs.get(channel.job_id)
         if job is not None and job.on_disconnect is OnDisconnect.CANCEL:
-            asyncio.get_running_loop().call_later(
+            if job.id in self._leaving:
+                # The grace counts from the last time that somebody left.
+                self._leaving[job.id].cancel()
+            self._leaving[job.id] = asyncio.get_running_loop().call_later(
                 self._bounds.disconnect_grace, self._cancel_unread, channel
             )
 
     def _cancel_unread(self, channel: Channel) -> None:
+        del self._leaving[channel.job_id]
         if not channel.readers and channel.job_id in self._jobs:
             self._spawn(self._stop(channel.job_id, Cancelled(reason="its reader left")))
 
@@ -352,8 +351,9 @@ class Core:
         self._queued.pop(job.id, None)
 
     def _ended(self, job: Job) -> None:
-        self._jobs.pop(job.id, None)
-        self._queued.pop(job.id, None)
+        for waiting in (self._jobs, self._queued, self._held):
+            waiting.pop(job.id, None)
+        self._queue.remove(job.id)
         if job.callback is not None:
             self._on_callback()
         usage = job.outcome.usage if job.outcome else None

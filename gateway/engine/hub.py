@@ -1,8 +1,8 @@
 """Live logs, and the wake-up of those who read them.
 
 A reader is a position in a log, not a queue: replay and live are the same line of code, and
-nothing can overflow. Publishing appends and marks the channel; once a tick, every reader of a
-marked channel is woken, and takes what there is from its own position on.
+nothing can overflow. Publishing appends and marks the channel; once a turn of the loop, every
+reader of a marked channel is woken, and takes what there is from its own position on.
 """
 
 import asyncio
@@ -12,12 +12,6 @@ from typing import Protocol
 from gateway.errors import CursorConflict
 from gateway.events import Delta, Event, ToolCall
 from gateway.log import START, Cursor, EventLog
-
-# With many live streams, wake-ups are joined: this much for each job that streams, up to the most.
-# A reader of a lone job is woken at once.
-_TICK_PER_STREAM_S = 0.0001
-_TICK_MOST_S = 0.04
-_TICK_LEAST_S = 0.001
 
 
 class Framer(Protocol):
@@ -131,7 +125,7 @@ class Channel:
         return self.log.events[self.log.attempt_start() :]
 
     def publish(self, event: Event) -> None:
-        """Append one event, and have the readers woken at the next tick."""
+        """Append one event, and have the readers woken at the loop's next turn."""
         self.log.append(event)
         if not self._marked and self._readers:
             self._marked = True
@@ -200,10 +194,8 @@ class Hub:
         self._channels: dict[str, Channel] = {}
         self._live: set[str] = set()
         self._marked: list[Channel] = []
-        self._tick: asyncio.Handle | None = None
+        self._turn: asyncio.Handle | None = None
         self._on_empty = on_empty
-        # Jobs that stream now; the workers keep it. The more there are, the longer the tick.
-        self.streaming = 0
 
     def __len__(self) -> int:
         return len(self._channels)
@@ -244,20 +236,15 @@ class Hub:
             self._on_empty(channel)
 
     def mark(self, channel: Channel) -> None:
-        """Have the readers of `channel` woken at the next tick."""
+        """Have the readers of `channel` woken at the loop's next turn."""
         self._marked.append(channel)
-        if self._tick is None:
-            loop = asyncio.get_running_loop()
-            delay = min(_TICK_MOST_S, self.streaming * _TICK_PER_STREAM_S)
-            if delay < _TICK_LEAST_S:
-                self._tick = loop.call_soon(self._flush)
-            else:
-                self._tick = loop.call_later(delay, self._flush)
+        if self._turn is None:
+            self._turn = asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         # Taken before the wake-ups: a publish while a reader writes must mark anew.
         marked, self._marked = self._marked, []
-        self._tick = None
+        self._turn = None
         for channel in marked:
             channel.wake()
 

@@ -1,15 +1,17 @@
 """A fixed set of workers: each takes a job from the queue, streams its answer, and ends it."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
 from random import Random
+from typing import TypeVar
 
 import structlog
 
 from gateway import retries
 from gateway.engine.bounds import Timeouts
 from gateway.engine.hub import Hub
+from gateway.engine.pace import Pace
 from gateway.engine.queue import Queue, Ticket
 from gateway.engine.recorder import Recorder
 from gateway.engine.router import Router
@@ -20,6 +22,8 @@ from gateway.jobs import Job, OnFailure
 from gateway.stores import Store
 
 log = structlog.get_logger(__name__)
+
+Stored = TypeVar("Stored")
 
 # Attempts of one job that may be lost after readers saw some of their answer.
 _FAILURES = 3
@@ -54,6 +58,7 @@ class Workers:
         self._now = now
         self._rng = rng
         self._on_claim = on_claim
+        self._pace = Pace()
         self._tasks: list[asyncio.Task[None]] = []
         self.runs: dict[str, Run] = {}
         # Jobs a worker is claiming now: neither in the queue nor among the runs.
@@ -105,8 +110,6 @@ class Workers:
             ticket = await self._queue.get()
             try:
                 await self._take(ticket)
-            except StoreUnavailable:
-                self._put_back_later(ticket)
             except Exception:
                 log.exception("job_crashed", job_id=ticket.job_id)
                 await self._crash(ticket)
@@ -120,17 +123,29 @@ class Workers:
 
     async def _crash(self, ticket: Ticket) -> None:
         run = self.runs.get(ticket.job_id)
-        if run is not None:
+        if run is None:
+            return
+        try:
             await self._end(run, Failed(code="INTERNAL", message="The gateway failed."))
+        except Exception:
+            # The job stays as it is stored; its worker goes on.
+            log.exception("job_lost", job_id=ticket.job_id)
+            self._drop(run)
 
-    def _put_back_later(self, ticket: Ticket) -> None:
-        asyncio.get_running_loop().call_later(_STORE_AGAIN_S, self._queue.put_nowait, ticket)
+    async def _until_stored(self, change: Callable[[], Awaitable[Stored]]) -> Stored:
+        """Make a change in the store, however long that cannot be reached."""
+        while True:
+            try:
+                return await change()
+            except StoreUnavailable:
+                log.warning("store_unavailable")
+                await asyncio.sleep(_STORE_AGAIN_S)
 
     async def _claim(self, ticket: Ticket) -> Run | None:
         loop = asyncio.get_running_loop()
         claiming = self._claiming[ticket.job_id] = loop.create_future()
         try:
-            job = await self._store.claim(ticket.job_id, self._now())
+            job = await self._until_stored(lambda: self._store.claim(ticket.job_id, self._now()))
             if job is None:
                 return None
             run = Run(
@@ -182,16 +197,17 @@ class Workers:
         if not run.interrupted():
             run.watch.arm(asyncio.get_running_loop().time() + self._timeouts.first_token_s)
             run.attend(task)
-            self._hub.streaming += 1
+            self._pace.streams += 1
             try:
                 return await self._publish(run, leg)
-            except asyncio.CancelledError:
-                # Nobody gave a reason: the worker itself is being ended.
+            except (asyncio.CancelledError, ProviderError):
+                # Without a reason it is a failure, or the worker itself is being ended. With one,
+                # a provider that fails as it is stopped was stopped all the same.
                 if task is None or not run.interrupted():
                     raise
                 task.uncancel()
             finally:
-                self._hub.streaming -= 1
+                self._pace.streams -= 1
                 run.attend(None)
                 run.watch.disarm()
         if isinstance(run.reason, Terminal):
@@ -204,15 +220,18 @@ class Workers:
         channel = run.channel
         watch = run.watch
         async with aclosing(leg.provider.stream(run.job.request, leg.model.upstream)) as outputs:
-            async for output in outputs:
-                if type(output) is Completed:
-                    return output
-                if run.first_token_at is None and type(output) is not Usage:
-                    self._first(run, leg)
-                watch.due = time() + silence_s
-                run.note(output)  # type: ignore[arg-type]
-                channel.publish(output)
+            async for arrived in outputs:
+                if run.first_token_at is not None:
+                    watch.due = time() + silence_s
+                for output in arrived:
+                    if type(output) is Completed:
+                        return output
+                    if run.first_token_at is None and type(output) is not Usage:
+                        self._first(run, leg)
+                    run.note(output)  # type: ignore[arg-type]
+                    channel.publish(output)
                 self._recorder.mark(channel)
+                await self._pace.rest()
         raise ProviderError("The answer broke off.", retryable=True)
 
     def _first(self, run: Run, leg: Leg) -> None:
@@ -233,33 +252,31 @@ class Workers:
             retryable=error.retryable,
             shown=run.shown,
         )
+        silent = run.reason is error
+        run.reason = None
         if run.shown:
             await self._begin_anew(run, error)
             return False
-        silent = run.reason is error
-        run.reason = None if silent else run.reason
         run.tries += 1
         last = run.leg + 1 >= len(run.legs)
         if not silent and retries.may_retry(run.tries, error, last_model=last):
-            return await self._retry_later(run, error)
-        if last:
+            await self._retry_later(run, error)
+        elif last:
             await self._fail(run, error)
-            return False
-        run.leg += 1
-        run.tries = 0
-        return True
+        else:
+            run.leg += 1
+            run.tries = 0
+            return True
+        return False
 
-    async def _retry_later(self, run: Run, error: ProviderError) -> bool:
+    async def _retry_later(self, run: Run, error: ProviderError) -> None:
         loop = asyncio.get_running_loop()
         delay_s = retries.delay_s(run.tries, error, self._rng)
         if loop.time() + delay_s > run.latest:
             await self._fail(run, error)
-        elif run.reason is None:
+        else:
             # No slot is held while it waits.
             run.retry = loop.call_later(delay_s, self._resume, run)
-        else:
-            return True
-        return False
 
     def _resume(self, run: Run) -> None:
         run.retry = None
@@ -273,8 +290,15 @@ class Workers:
             or job.failures + 1 >= _FAILURES
         ):
             await self._fail(run, error)
+            return
+        await self._until_stored(lambda: self._recorder.save(run.channel))
+        await self._until_stored(lambda: self._store.requeue(job.id, spent=True))
+        if isinstance(run.reason, Terminal):
+            # Cancelled in the meantime: the new attempt never begins.
+            await self._end(run, run.reason)
         else:
-            await self._requeue(run, spent=True)
+            self._drop(run)
+            self._queue.put_nowait(run.ticket)
 
     async def _settle(self, run: Run) -> None:
         """Do to a run what it was interrupted for."""
@@ -286,20 +310,17 @@ class Workers:
     async def _hand_back(self, run: Run) -> None:
         """Let another process go on with the job, or end it if it may not begin anew."""
         may_restart = not run.shown or run.job.on_failure is OnFailure.RESTART
-        if self._store.durable and may_restart:
-            await self._requeue(run, spent=False)
-        else:
+        if not (self._store.durable and may_restart):
             await self._end(
                 run,
                 Failed(code="INTERRUPTED", message="The gateway was stopped.", retryable=True),
             )
-
-    async def _requeue(self, run: Run, *, spent: bool) -> None:
-        await self._recorder.save(run.channel)
-        await self._store.requeue(run.job.id, spent=spent)
+            return
+        # Where the store cannot be reached the job stays processing, and is rescued at boot.
+        with suppress(StoreUnavailable):
+            await self._recorder.save(run.channel)
+            await self._store.requeue(run.job.id, spent=False)
         self._drop(run)
-        if spent:
-            self._queue.put_nowait(run.ticket)
 
     async def _fail(self, run: Run, error: ProviderError) -> None:
         await self._end(run, Failed(code=error.code, message=str(error), retryable=error.retryable))

@@ -14,8 +14,11 @@ class Provider(Protocol):
 
     name: str
 
-    def stream(self, request: Request, model: str) -> AsyncGenerator[Output, None]:
-        """Ask once; yield the answer as it arrives, at last exactly one Completed.
+    def stream(self, request: Request, model: str) -> AsyncGenerator[list[Output], None]:
+        """Ask once; yield the answer as it arrives, the last output exactly one Completed.
+
+        Each list is what one read brought, never empty. The consumer may take its time
+        between two: what arrives meanwhile comes in the next list.
 
         No retries, no time-outs but the connection's own: both are the worker's. Ending the
         generator early (`aclose`, or cancelling the task that awaits it) closes the upstream

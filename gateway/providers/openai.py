@@ -84,7 +84,7 @@ class OpenAI:
         if session is not None:
             await session.close()
 
-    def stream(self, request: Request, model: str) -> AsyncGenerator[Output, None]:
+    def stream(self, request: Request, model: str) -> AsyncGenerator[list[Output], None]:
         """Ask once and yield the answer; see Provider.stream."""
         return read(self._answer(request, model))
 
@@ -149,7 +149,7 @@ def environment_proxy(url: str) -> str | None:
 
 async def read(
     answer: AbstractAsyncContextManager[aiohttp.StreamReader],
-) -> AsyncGenerator[Output, None]:
+) -> AsyncGenerator[list[Output], None]:
     """The events of one streamed answer, open only while they are read; see Provider.stream.
 
     Raises:
@@ -159,17 +159,25 @@ async def read(
     async with answer as content:
         try:
             while not translator.done and (chunk := await content.readany()):
-                for data in decoder.data(chunk):
-                    if (delta := translator.feed(data)) is not None:
-                        yield delta
+                outputs: list[Output] = []
+                try:
+                    for data in decoder.data(chunk):
+                        if (delta := translator.feed(data)) is not None:
+                            outputs.append(delta)
+                except ProviderError:
+                    # What came before the failure was said.
+                    if outputs:
+                        yield outputs
+                    raise
+                if outputs:
+                    yield outputs
         except (aiohttp.ClientError, OSError, EventTooLarge) as error:
             _log.warning("provider_stream_broke", error=type(error).__name__)
             raise ProviderError(BROKEN, retryable=True) from None
         left = translator.end()
         if not content.at_eof():
             await _drain(content)
-        for output in left:
-            yield output
+        yield left
 
 
 async def _drain(content: aiohttp.StreamReader) -> None:

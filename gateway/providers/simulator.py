@@ -224,7 +224,7 @@ class Simulator:
         self._sleep = sleep
         self._refused: Counter[tuple[str, str]] = Counter()
 
-    async def stream(self, request: Request, model: str) -> AsyncGenerator[Output, None]:
+    async def stream(self, request: Request, model: str) -> AsyncGenerator[list[Output], None]:
         """Play the script that `model` spells; see Provider.stream."""
         script, prompt = read_script(model), request.prompt
         self._admit(script, (model, prompt))
@@ -233,7 +233,7 @@ class Simulator:
             if isinstance(step.part, Fault):
                 await self._fail(step.part)
             else:
-                yield step.part
+                yield [step.part]
 
     def _admit(self, script: Script, key: tuple[str, str]) -> None:
         status = script.refusal(self._refused[key])

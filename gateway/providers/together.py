@@ -74,7 +74,7 @@ class Together:
         if client is not None:
             await client.close()
 
-    def stream(self, request: Request, model: str) -> AsyncGenerator[Output, None]:
+    def stream(self, request: Request, model: str) -> AsyncGenerator[list[Output], None]:
         """Ask once and yield the answer; see Provider.stream."""
         return read(self._answer(request, model))
 

@@ -1,7 +1,7 @@
 """The whole engine over a scripted provider, as a test needs it: the core, and its counters."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from types import TracebackType
 from typing import Any, Self
@@ -62,6 +62,8 @@ class Rig:
             bounds: those that are to differ from BOUNDS.
         """
         self.provider = Scripted(**plays)
+        self.models: dict[str, Model] = {}
+        self.serve(plays)
         self.store = store or MemoryStore()
         self.principal = Principal(tenant=tenant)
         self.rng = Random(0)
@@ -72,9 +74,7 @@ class Rig:
         self.core = Core(
             store=self.store,
             providers={"scripted": self.provider},
-            catalog=Catalog(
-                {name: Model(name=name, provider="scripted", upstream=name) for name in plays}
-            ),
+            catalog=Catalog(self.models),
             auth=Auth([tenant], jwt_secret=None, stream_secret="s" * 32, now=self.now),
             limits=Limits(),
             bounds=msgspec.structs.replace(BOUNDS, **(bounds or {})),
@@ -83,6 +83,12 @@ class Rig:
             rng=self.rng,
             on_callback=self._called_back,
         )
+
+    def serve(self, plays: Mapping[str, Sequence[Play]]) -> None:
+        """Let the provider serve models by these names too."""
+        for name in plays:
+            self.provider.plays[name] = plays[name]
+            self.models[name] = Model(name=name, provider="scripted", upstream=name)
 
     def _called_back(self) -> None:
         self.callbacks += 1
@@ -105,7 +111,8 @@ class Rig:
         await self.core.stop()
         self._capture.__exit__(kind, error, trace)
         if error is None:
-            assert self.counters() == {}
+            # What a durable store keeps, the next process goes on with.
+            assert self.counters() == {} or self.store.durable
             assert self.provider.streaming == 0
             assert self.crashed() == self.crashes
 
@@ -120,7 +127,7 @@ class Rig:
             "running": core._queue.running,
             "waiting": core._queue.qsize(),
             "reserved": core._queue._reserved,
-            "streaming": core._hub.streaming,
+            "streaming": core._workers._pace.streams,
             "channels": len(core._hub),
             "runs": len(core._workers.runs),
             "claiming": len(core._workers._claiming),

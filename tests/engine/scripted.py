@@ -26,6 +26,7 @@ class Scripted:
     Attributes:
         calls: when each call came, in seconds from the loop's start, and for which model.
         streaming: calls that have not been closed.
+        farewell: the error with which a call ends that is closed in the middle of a wait.
     """
 
     name = "scripted"
@@ -34,20 +35,32 @@ class Scripted:
         self.plays = plays
         self.calls: list[tuple[float, str]] = []
         self.streaming = 0
+        self.farewell: Exception | None = None
 
-    async def stream(self, request: Request, model: str) -> AsyncGenerator[Output, None]:
+    async def stream(self, request: Request, model: str) -> AsyncGenerator[list[Output], None]:
         plays = self.plays[model]
         count = sum(called == model for _, called in self.calls)
         self.calls.append((asyncio.get_running_loop().time() - 1000.0, model))
         self.streaming += 1
         try:
+            # What comes without a wait in between comes in one read.
+            arrived: list[Output] = []
             for step in plays[min(count, len(plays) - 1)]:
+                if not isinstance(step, Exception | float | int):
+                    arrived.append(step)
+                    continue
+                if arrived:
+                    yield arrived
+                    arrived = []
                 if isinstance(step, Exception):
                     raise step
-                if isinstance(step, float | int):
-                    await asyncio.sleep(step)
-                else:
-                    yield step
+                await asyncio.sleep(step)
+            if arrived:
+                yield arrived
+        except asyncio.CancelledError:
+            if self.farewell is not None:
+                raise self.farewell from None
+            raise
         finally:
             self.streaming -= 1
 

@@ -1,5 +1,7 @@
 """Workers at work: what readers see of an answer, of retries, fallbacks and failures."""
 
+import asyncio
+
 import pytest
 
 from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
@@ -14,10 +16,11 @@ from gateway.events import (
     ToolCall,
     Usage,
 )
-from gateway.jobs import OnFailure, Outcome, State
+from gateway.jobs import Callback, Job, OnFailure, Outcome, State
 from gateway.log import Cursor
 from tests.engine.rig import EPOCH, Rig
 from tests.engine.scripted import HELLO, Play
+from tests.engine.slow_store import SlowStore
 from tests.engine.virtual_clock import jumping
 
 BROKEN = ProviderError("Broken.", retryable=True)
@@ -277,3 +280,41 @@ async def test_tokens_are_counted_on_every_path(play: Play, usage: Usage | None)
     assert outcome is not None
     assert outcome.usage == usage
     assert [event for event in events if isinstance(event, Usage)] == ([usage] if usage else [])
+
+
+# -- when the store is out of reach ---------------------------------------------------------------
+
+
+@jumping
+async def test_a_store_that_fails_for_a_while_is_waited_for() -> None:
+    """No job is lost, none runs twice in one attempt, and every end is stored."""
+    store = SlowStore(lambda: 0.01)
+    async with Rig(store=store, a=[[Delta(text="Hel"), 1.0, BROKEN], HELLO]) as rig:
+        job = await rig.submit(on_failure=OnFailure.RESTART)
+        for _ in range(6):
+            store.down = not store.down
+            await asyncio.sleep(2.5)
+        events = await rig.read(job)
+        log = await store.log(job.id)
+        assert log is not None
+        assert [(str(log.cursor(n + 1)), event) for n, event in enumerate(log.events)] == events
+        assert [cursor for cursor, _ in events] == [
+            *("1-1", "1-2", "1-3"),
+            *("2-1", "2-2", "2-3", "2-4", "2-5", "2-6"),
+        ]
+
+
+@jumping
+async def test_a_callback_that_cannot_be_written_costs_no_worker() -> None:
+    """A surface's mistake is logged; the workers go on with other jobs."""
+
+    def fail(_: Job) -> bytes:
+        raise ValueError("no body")
+
+    async with Rig(a=[HELLO], b=[HELLO]) as rig:
+        rig.crashes = 4
+        rig.core.forms["broken"] = fail
+        for _ in range(4):
+            await rig.submit("a", callback=Callback(url="https://a.example", form="broken"))
+        assert (await rig.ended(await rig.submit("b"))).state is State.COMPLETED
+        rig.core.forms["broken"] = lambda _: b"{}"

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
-from gateway.errors import ProviderError, ProviderRefused, ProviderTimeout
+from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
 from gateway.events import Completed, Delta, ToolCall, Usage
 from gateway.messages import Message, Request
 from gateway.providers import Output, Provider
@@ -36,7 +36,7 @@ def text(parts: list[Output]) -> str:
 
 
 async def play(provider: Provider, model: str, request: Request | None = None) -> list[Output]:
-    return [part async for part in provider.stream(request or ask(), model)]
+    return [part async for parts in provider.stream(request or ask(), model) for part in parts]
 
 
 async def play_until_failure(provider: Provider, model: str) -> tuple[str, ProviderError]:
@@ -44,8 +44,8 @@ async def play_until_failure(provider: Provider, model: str) -> tuple[str, Provi
     said: list[Output] = []
 
     async def read() -> None:
-        async for part in provider.stream(ask(), model):
-            said.append(part)
+        async for parts in provider.stream(ask(), model):
+            said.extend(parts)
 
     with pytest.raises(ProviderError) as failed:
         await read()
@@ -123,7 +123,7 @@ class ProviderConformance:
             (409, ProviderError, True),
             (418, ProviderError, False),
             (422, ProviderRefused, False),
-            (429, ProviderError, True),
+            (429, ProviderRateLimited, True),
             (500, ProviderError, True),
             (503, ProviderError, True),
             (504, ProviderTimeout, True),
@@ -168,7 +168,7 @@ class ProviderConformance:
     ) -> None:
         """`aclose` reaches a provider that says nothing: it stops generating."""
         stream = provider.stream(ask(), f"echo?stall=1&{FAST}")
-        assert await anext(stream) == Delta(text="one")
+        assert await anext(stream) == [Delta(text="one")]
         await stream.aclose()
         async with asyncio.timeout(1):
             await upstream.stats.until(lambda stats: stats.closed_early == 1)

@@ -29,7 +29,11 @@ class Sleeper:
 
 
 async def play(model: str, request: Request | None = None) -> list[Output]:
-    return [part async for part in Simulator(Sleeper()).stream(request or ask(), model)]
+    return [
+        part
+        async for parts in Simulator(Sleeper()).stream(request or ask(), model)
+        for part in parts
+    ]
 
 
 def text(parts: list[Output]) -> str:
@@ -109,8 +113,8 @@ async def test_a_fault_comes_after_its_words(fault: str) -> None:
     got: list[Output] = []
 
     async def read() -> None:
-        async for part in Simulator(Sleeper()).stream(ask(), f"echo?{fault}=2"):
-            got.append(part)
+        async for parts in Simulator(Sleeper()).stream(ask(), f"echo?{fault}=2"):
+            got.extend(parts)
 
     with pytest.raises(ProviderError) as failed:
         await read()
@@ -120,7 +124,7 @@ async def test_a_fault_comes_after_its_words(fault: str) -> None:
 async def test_a_stall_stays_silent() -> None:
     """After a stall nothing more is said, and leaving works."""
     stream = Simulator(Sleeper()).stream(ask(), "echo?stall=1")
-    assert await anext(stream) == Delta(text="one")
+    assert await anext(stream) == [Delta(text="one")]
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(anext(stream), 0.02)
     await stream.aclose()
