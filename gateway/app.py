@@ -295,12 +295,13 @@ async def serve(config: Config) -> int:
     try:
         site = web.TCPSite(runner, settings.host, settings.server_port, backlog=4096)
         await site.start()
+        signals = _signals()
         host, port = runner.addresses[0][:2]
         _spare_collector()
         log.info("gateway_started", host=host, port=port, version=__version__)
-        await _signalled()
+        await signals.acquire()
         log.info("drain_started")
-        await _first(app[CORE].drain(), _signalled())
+        await _first(app[CORE].drain(), signals.acquire())
     finally:
         await runner.cleanup()
     log.info("gateway_stopped")
@@ -317,16 +318,16 @@ def _spare_collector() -> None:
     gc.set_threshold(10_000, 20, 50)
 
 
-async def _signalled() -> None:
-    """Wait for SIGTERM or SIGINT."""
+def _signals() -> asyncio.Semaphore:
+    """Each SIGTERM or SIGINT from now on lets one `acquire` through, whenever it is called."""
+    signals = asyncio.Semaphore(0)
     loop = asyncio.get_running_loop()
-    signalled = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled.set)
-    await signalled.wait()
+        loop.add_signal_handler(number, signals.release)
+    return signals
 
 
-async def _first(*works: Coroutine[None, None, None]) -> None:
+async def _first(*works: Coroutine[None, None, object]) -> None:
     """Wait for whichever ends first, and cancel the rest."""
     tasks = [asyncio.create_task(work) for work in works]
     done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
