@@ -1,0 +1,1 @@
+"""What the gateway costs, beside a bare aiohttp server that does the same work."""
