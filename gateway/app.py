@@ -53,6 +53,8 @@ _SHIPPED = Path(__file__).parent.parent / "conf"
 _KEEPALIVE_S = 30.0
 # After the logs are closed, handlers only say goodbye.
 _SHUTDOWN_S = 5.0
+# For callbacks that would be lost with the process.
+_FLUSH_S = 5.0
 
 
 def load(conf_dir: Path | None, environ: Mapping[str, str]) -> Config:
@@ -117,7 +119,7 @@ def build(config: Config) -> web.Application:
     listed = {*settings.allowed_origins}.union(*(t.allowed_origins or () for t in config.tenants))
     cors.install(app, routes, listed, local=settings.dev_mode)
     app.cleanup_ctx.append(_life(store, providers, checkup, notifier, core))
-    app.on_shutdown.append(_stop_core)
+    app.on_shutdown.append(_farewell(store, notifier, core))
     return app
 
 
@@ -254,9 +256,17 @@ def _life(
     return life
 
 
-async def _stop_core(app: web.Application) -> None:
-    # Before the server waits for its handlers: open streams end with their logs.
-    await app[CORE].stop()
+def _farewell(
+    store: Store, notifier: Notifier, core: Core
+) -> Callable[[web.Application], Coroutine[None, None, None]]:
+    async def end_what_is_open(app: web.Application) -> None:
+        # Before the server waits for its handlers: open streams end with their logs.
+        await core.stop()
+        if not store.durable:
+            # What is not sent now never is, and its workflow waits for ever.
+            await notifier.flush(_FLUSH_S)
+
+    return end_what_is_open
 
 
 @web.middleware

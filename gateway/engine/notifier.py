@@ -28,6 +28,8 @@ _LEASE_S = 15.0
 # The store is asked this often even where nothing is known to be due.
 _POLL_S = 5.0
 _STORE_PAUSE_S = 1.0
+# While flushing, between two looks at whether what is due is on its way.
+_FLUSH_PAUSE_S = 0.01
 # Deliveries held in memory, with their bodies: in all, and of one origin. What is beyond an
 # origin's share is put off, so that it does not hide what is due to others.
 _MOST_HELD = 2_048
@@ -127,6 +129,20 @@ class Notifier:
         if self._attempts:
             await asyncio.wait(self._attempts)
         await self._dialer.stop()
+
+    async def flush(self, within_s: float) -> None:
+        """Send what is due now, for `within_s` at most; what is due later is not waited for."""
+        until = self._clock.now() + within_s
+        while (left_s := until - self._clock.now()) > 0:
+            if self._attempts:
+                await asyncio.wait(
+                    self._attempts, timeout=left_s, return_when=asyncio.FIRST_COMPLETED
+                )
+            elif await self._store.due(self._clock.now(), 1):
+                self.wake()
+                await asyncio.sleep(_FLUSH_PAUSE_S)
+            else:
+                return
 
     def wake(self) -> None:
         """Look for what is due now: a job has ended, or a callback is to be sent again."""
