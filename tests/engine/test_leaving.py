@@ -6,11 +6,12 @@ from contextlib import suppress
 from gateway.events import Cancelled, Delta
 from gateway.jobs import Job, OnDisconnect, State
 from tests.engine.rig import Rig
-from tests.engine.scripted import FOREVER, Play
+from tests.engine.scripted import FOREVER, Play, Step
 from tests.engine.slow_store import SlowStore
 from tests.engine.virtual_clock import jumping
 
-TALK: Play = [*[Delta(text="tick "), 15.0] * 10, FOREVER]
+TICK: list[Step] = [Delta(text="tick "), 15.0]
+TALK: Play = [*TICK * 10, FOREVER]
 
 
 async def stay(rig: Rig, job: Job, seconds: float) -> None:

@@ -1,0 +1,64 @@
+"""Rate limits: exactly so many, and each refusal says when to come back."""
+
+import asyncio
+
+import pytest
+
+from gateway.engine.limits import Limits
+from gateway.errors import RateLimited
+
+
+async def spent(limits: Limits, limit: str, *key: str) -> bool:
+    """One more fitted."""
+    try:
+        await limits.spend(limit, *key)
+    except RateLimited:
+        return False
+    return True
+
+
+async def test_a_parallel_burst_lets_exactly_the_limit_through() -> None:
+    """However many come at the same time; the refused are not counted."""
+    limits = Limits()
+    burst = await asyncio.gather(*(spent(limits, "10/hour", "acme") for _ in range(50)))
+    assert (sum(burst), burst[:10]) == (10, [True] * 10)
+
+
+async def test_keys_and_limits_are_apart() -> None:
+    """What one spends is not taken from another, nor from another limit of the same."""
+    limits = Limits()
+    assert await spent(limits, "1/hour", "app", "acme")
+    assert await spent(limits, "1/hour", "app", "other")
+    assert await spent(limits, "1/hour", "user", "acme")
+    assert await spent(limits, "1/minute", "app", "acme")
+    assert not await spent(limits, "1/hour", "app", "acme")
+
+
+async def test_a_check_counts_nothing() -> None:
+    """It refuses where the next one would be refused, and only there."""
+    limits = Limits()
+    for _ in range(5):
+        await limits.check("2/hour", "a")
+    assert await spent(limits, "2/hour", "a")
+    await limits.check("2/hour", "a")
+    assert await spent(limits, "2/hour", "a")
+    with pytest.raises(RateLimited):
+        await limits.check("2/hour", "a")
+
+
+@pytest.mark.parametrize(
+    ("limit", "longest"),
+    [("1/second", 1), ("1/minute", 60), ("1/hour", 3600), ("1 per 2 day", 172_800)],
+)
+async def test_a_refusal_says_when(limit: str, longest: int) -> None:
+    """The wait is until the oldest one leaves the window, in whole seconds, and at least one."""
+    limits = Limits()
+    await limits.spend(limit, "a")
+    with pytest.raises(RateLimited) as refused:
+        await limits.spend(limit, "a")
+    error = refused.value
+    assert error.retry_after_s == longest
+    assert (str(error), error.retryable) == (
+        f"The limit of {limit} is reached. Try again in {longest} s.",
+        True,
+    )
