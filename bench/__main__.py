@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import aiohttp
 
-from bench import fanout, idle, jobs, machine, report, streams
+from bench import fanout, idle, jobs, machine, streams
 from bench.machine import Cores
-from bench.report import Rounds
+from bench.report import Report, Rounds
 from bench.row import Row
 from bench.size import FULL, QUICK, TINY, Size
 from bench.target import Targets, started
@@ -55,14 +55,10 @@ async def _round(rounds: Rounds, targets: Targets, size: Size) -> None:
         figures.append(await rounds.row.measure(target, size))
 
 
-async def measure_all(rows: Sequence[Row], size: Size, cores: Cores) -> list[Rounds]:
-    """The rows one after the other; says on standard error where it is."""
-    measured: list[Rounds] = []
+async def measure_all(rows: Sequence[Row], size: Size, cores: Cores, report: Report) -> None:
+    """The rows one after the other; each is reported when it is done."""
     for row in rows:
-        began = time.monotonic()
-        measured.append(await measure(row, size, cores))
-        print(f"{row.name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    return measured
+        report.add(await measure(row, size, cores))
 
 
 def _typed(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -98,9 +94,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     cores = machine.cores()
     os.sched_setaffinity(0, {cores.load})
     began, stolen_s = time.monotonic(), machine.steal_s()
-    measured = machine.run(measure_all(rows, size, cores))
-    report.show(measured, size.runs)
-    print(_conditions(cores, machine.steal_s() - stolen_s, time.monotonic() - began))
+    report = Report()
+    report.say(f"Median of {size.runs} runs (lowest–highest)")
+    machine.run(measure_all(rows, size, cores, report))
+    report.say(_conditions(cores, machine.steal_s() - stolen_s, time.monotonic() - began))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The table: medians, their spread, and ratios of what was measured in the same run."""
+"""The table: medians, their spread, and ratios of what was measured in the same round."""
 
 import statistics
 from typing import NamedTuple
@@ -8,6 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.row import Figures, Line, Row
+
+_COLUMNS = {"": 42, "unit": 8, "gateway": 24, "bare aiohttp": 24, "ratio": 17, "to reach": 9}
+_WIDTH = 144
 
 
 class Rounds(NamedTuple):
@@ -19,26 +22,38 @@ class Rounds(NamedTuple):
     alone: Figures
 
 
-def table(measured: list[Rounds], runs: int) -> Table:
-    """Every row's lines."""
-    made = Table(
-        box=box.SIMPLE_HEAD, title=f"Median of {runs} runs (lowest–highest)", title_justify="left"
-    )
-    made.add_column("work")
-    for heading in ("", "gateway", "bare aiohttp", "ratio", "to reach"):
-        made.add_column(heading, justify="right")
-    for rounds in measured:
+class Report:
+    """Prints each row as soon as it is measured, in columns that agree."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(width=_WIDTH, highlight=False)
+        self._begun = False
+
+    def add(self, rounds: Rounds) -> None:
+        """Print one row."""
+        table = Table(
+            box=box.SIMPLE_HEAD, show_header=not self._begun, pad_edge=False, show_edge=False
+        )
+        for i, (heading, width) in enumerate(_COLUMNS.items()):
+            table.add_column(heading, width=width, justify="right" if i else "left")
         for line in rounds.row.lines:
-            made.add_row(*_cells(rounds, line))
-        made.add_section()
-    return made
+            table.add_row(*_cells(rounds, line))
+        if "busy" in rounds.gateway[0]:
+            table.add_row("  core busy (load and upstream's)", "%", *_busy(rounds))
+        self._console.print(table)
+        self._console.print()
+        self._begun = True
+
+    def say(self, text: str) -> None:
+        """Print a sentence."""
+        self._console.print(text)
 
 
 def _cells(rounds: Rounds, line: Line) -> tuple[str, ...]:
     gateway = _values(rounds.gateway, line, rounds.alone)
     bare = _values(rounds.bare, line, rounds.alone)
     ratio = ""
-    if line.compared and not line.added:
+    if line.compared and not line.added and min(bare) > 0:
         ratio = spread([ours / theirs for ours, theirs in zip(gateway, bare, strict=True)], 2)
     return (line.what, line.unit, spread(gateway), spread(bare), ratio, line.goal)
 
@@ -48,6 +63,18 @@ def _values(figures: list[Figures], line: Line, alone: Figures) -> list[float]:
     return [figure[line.key] - taken for figure in figures]
 
 
+def _busy(rounds: Rounds) -> tuple[str, ...]:
+    """How full the cores were. A full one of the load's says that the load held the server up."""
+    return tuple(
+        f"{_median(figures, 'busy'):.0f} ({_median(figures, 'load'):.0f})"
+        for figures in (rounds.gateway, rounds.bare)
+    )
+
+
+def _median(figures: list[Figures], key: str) -> float:
+    return statistics.median(figure[key] for figure in figures)
+
+
 def spread(values: list[float], digits: int | None = None) -> str:
     """The median, and in brackets the lowest and highest."""
     middle = statistics.median(values)
@@ -55,27 +82,3 @@ def spread(values: list[float], digits: int | None = None) -> str:
         digits = 0 if abs(middle) >= 100 else 1 if abs(middle) >= 10 else 2
     low, high = min(values), max(values)
     return f"{middle:,.{digits}f} ({low:,.{digits}f}–{high:,.{digits}f})"
-
-
-def busy(rounds: Rounds) -> str | None:
-    """How busy the cores were, in words; a full load core would say that the load held it up."""
-    if "busy" not in rounds.gateway[0]:
-        return None
-    shares = (
-        f"{name} {_median(figures, 'busy'):.0f} % ({_median(figures, 'load'):.0f} %)"
-        for name, figures in (("gateway", rounds.gateway), ("bare", rounds.bare))
-    )
-    return f"{rounds.row.name}: {', '.join(shares)}"
-
-
-def _median(figures: list[Figures], key: str) -> float:
-    return statistics.median(figure[key] for figure in figures)
-
-
-def show(measured: list[Rounds], runs: int) -> None:
-    """Print the table whole, however narrow the terminal, and how busy the cores were."""
-    console = Console(width=132, soft_wrap=True, highlight=False)
-    console.print(table(measured, runs))
-    shares = [text for rounds in measured if (text := busy(rounds))]
-    if shares:
-        console.print(f"Core of the server busy (of load and upstream): {'; '.join(shares)}.")
