@@ -25,7 +25,11 @@ _EWMA = 0.1
 
 
 class Ticket(NamedTuple):
-    """A place in the queue. Sorts by `key`, then by arrival."""
+    """A place in the queue. Sorts by `key`, then by arrival.
+
+    Attributes:
+        latest: loop time by which the job must have ended, once a worker has begun it.
+    """
 
     key: float
     seq: int
@@ -33,6 +37,7 @@ class Ticket(NamedTuple):
     start: float
     tenant: str
     lane: Lane
+    latest: float | None = None
 
 
 class _Tenant:

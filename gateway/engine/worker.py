@@ -153,7 +153,7 @@ class Workers:
                 self._hub.open(job.id),
                 ticket,
                 self._router.legs(job.request),
-                loop.time() + self._timeouts.whole_s,
+                ticket.latest or loop.time() + self._timeouts.whole_s,
             )
             self.runs[job.id] = run
             self._on_claim(job)
@@ -298,7 +298,8 @@ class Workers:
             await self._end(run, run.reason)
         else:
             self._drop(run)
-            self._queue.put_nowait(run.ticket)
+            # A new beginning gets no new time.
+            self._queue.put_nowait(run.ticket._replace(latest=run.latest))
 
     async def _settle(self, run: Run) -> None:
         """Do to a run what it was interrupted for."""

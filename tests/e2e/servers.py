@@ -1,5 +1,6 @@
 """The gateway and the simulated provider as processes of their own, on free ports."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -81,6 +82,10 @@ class Server:
             line = found()
         assert line is not None, "\n".join(self.lines[-50:])
         return line
+
+    async def printed(self, *words: str) -> str:
+        """Wait for the first line that has all the words, while the test's own servers serve."""
+        return await asyncio.to_thread(self.line, lambda line: all(word in line for word in words))
 
     def listening(self, holds: Callable[[str], bool], origin: Callable[[str], str]) -> Self:
         """Wait for the line that says where it listens."""

@@ -119,9 +119,9 @@ def model(fault: str) -> str:
     return f"together/echo?{QUICK}&{fault}" if "first=" not in fault else f"together/echo?{fault}"
 
 
-def took_s(gateway: Server, job_id: str) -> float:
+async def took_s(gateway: Server, job_id: str) -> float:
     """From the job's making to its end, as the gateway measured it."""
-    line = gateway.line(lambda line: '"event":"job_finished"' in line and job_id in line)
+    line = await gateway.printed("job_finished", job_id)
     return float(line.partition('"took_s":')[2].partition(",")[0].rstrip("}"))
 
 
@@ -150,7 +150,7 @@ async def check_queue_door(gateway: Server, fault: str, ending: Ending) -> None:
     else:
         assert (said["status"], said["response"]["ai_response"]) == ("completed", PROMPT)
     least, most = ending.took_s
-    assert least <= took_s(gateway, job_id) <= most
+    assert least <= await took_s(gateway, job_id) <= most
 
 
 async def check_text_door(gateway: Server, inbox: Inbox, fault: str, ending: Ending) -> None:

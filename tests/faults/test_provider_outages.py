@@ -92,7 +92,7 @@ async def test_jobs_wait_for_a_provider_that_is_still_starting(
         url = await calls.init(gateway.origin, inbox, SLOW, "one two")
         job_id = await calls.queue(gateway.origin, SLOW, "one two")
         # Two refusals: the check at the start, and the first try.
-        gateway.line(lambda line: "provider_failed" in line)
+        await gateway.printed("provider_failed")
         line.target = provider.origin
         assert await _from_the_start(url) == "one two"
         assert (await calls.polled(gateway.origin, job_id))["response"]["ai_response"] == "one two"

@@ -62,7 +62,7 @@ async def test_a_drain_lets_end_what_can(provider: Server, inbox: Inbox, tmp_pat
         brief = await reading(gateway, inbox, BRIEF, 50, "brief")
         endless = await reading(gateway, inbox, ENDLESS, 50, "endless")
         gateway.send(signal.SIGTERM)
-        gateway.line(lambda line: "drain_started" in line)
+        await gateway.printed("drain_started")
         ready = await wire.get(gateway.origin, "/health/ready")
         assert (ready.status, ready.json()) == (503, {"status": "draining"})
         assert (await wire.get(gateway.origin, "/health/live")).status == 200
@@ -116,7 +116,7 @@ async def test_a_second_signal_ends_it_at_once(
     with servers.gateway(tmp_path, provider.origin, DRAIN_TIMEOUT="600") as gateway:
         [endless] = await reading(gateway, inbox, ENDLESS, 1, "endless")
         gateway.send(signal.SIGTERM)
-        gateway.line(lambda line: "drain_started" in line)
+        await gateway.printed("drain_started")
         gateway.send(second)
         code, took_s = await ended(gateway)
         assert (code, took_s < SLACK_S) == (0, True)
