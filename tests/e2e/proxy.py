@@ -22,13 +22,13 @@ class Proxy:
         self.origin = ""
         self.cuts = self.connections = 0
         self._rng: Random | None = None
-        self._most = 0
+        self._least = self._most = 0
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
 
-    def cut_at_random(self, rng: Random, most: int) -> None:
-        """Cut each connection after at most so many bytes of its answer."""
-        self._rng, self._most = rng, most
+    def cut_at_random(self, rng: Random, most: int, least: int = 1) -> None:
+        """Cut each connection after so many bytes of its answer."""
+        self._rng, self._least, self._most = rng, least, most
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -63,7 +63,7 @@ class Proxy:
         url = urlsplit(self.target)
         to_reader, to_writer = await asyncio.open_connection(url.hostname, url.port)
         asking = asyncio.create_task(_copy(reader, to_writer, None))
-        left = self._rng.randrange(1, self._most) if self._rng else None
+        left = self._rng.randrange(self._least, self._most) if self._rng else None
         try:
             if await _copy(to_reader, writer, left):
                 self.cuts += 1
