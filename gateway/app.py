@@ -13,10 +13,11 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from dotenv import dotenv_values
 
 from gateway import __version__, webhooks
@@ -32,15 +33,15 @@ from gateway.engine.core import Core
 from gateway.engine.dialer import HttpDialer
 from gateway.engine.limits import Limits
 from gateway.engine.notifier import Notifier
-from gateway.errors import MethodNotAllowed, NotFound
+from gateway.errors import Forbidden, MethodNotAllowed, NotFound
 from gateway.providers import Provider
 from gateway.providers.simulator import Simulator
 from gateway.providers.together import Together
 from gateway.stores import Store
 from gateway.stores.memory import MemoryStore
-from gateway.surfaces import ai_request, cors
+from gateway.surfaces import cors
 from gateway.surfaces.ai_request import CheckUrl, JobQueue
-from gateway.surfaces.door import Desk, Handler, answer
+from gateway.surfaces.door import Desk, Door, Handler
 from gateway.surfaces.event_stream import Streams
 from gateway.surfaces.status import Health
 from gateway.surfaces.stream import N8n
@@ -49,8 +50,25 @@ log = structlog.get_logger(__name__)
 
 CORE = web.AppKey("core", Core)
 
+
+class Patience(NamedTuple):
+    """How long the doors wait for callers, in seconds; no setting.
+
+    Attributes:
+        body_s: for a body to be whole.
+        stall_s: for a reader that takes nothing.
+        tick_s: between two looks at the open streams.
+    """
+
+    body_s: float = 10.0
+    stall_s: float = 30.0
+    tick_s: float = 1.0
+
+
 _SHIPPED = Path(__file__).parent.parent / "conf"
 _KEEPALIVE_S = 30.0
+# What is still sent after a refusal is read for so long, and thrown away.
+_LINGERING_S = 2.0
 # After the logs are closed, handlers only say goodbye.
 _SHUTDOWN_S = 5.0
 # For callbacks that would be lost with the process.
@@ -84,7 +102,7 @@ def _text(file: Path) -> str | None:
     return file.read_text(encoding="utf-8") if file.exists() else None
 
 
-def build(config: Config) -> web.Application:
+def build(config: Config, patience: Patience = Patience()) -> web.Application:  # noqa: B008
     """The whole gateway as an application that starts and stops with its server."""
     settings = config.settings
     store = MemoryStore()
@@ -113,9 +131,16 @@ def build(config: Config) -> web.Application:
         rng=random.Random(),
         on_callback=notifier.wake,
     )
-    app = web.Application(client_max_size=settings.max_body_bytes, middlewares=[_strays])
+    app = web.Application(client_max_size=settings.max_body_bytes)
     app[CORE] = core
-    routes = _add_doors(app, core, config, checkup, policy_of)
+    desk = _desk(core, settings, patience)
+    doors = _doors(desk, config, patience, checkup, policy_of)
+    app.middlewares.append(_strays(doors))
+    routes = [
+        app.router.add_route(route.method, route.path, desk.guarded(door, route))
+        for door in doors
+        for route in door.routes
+    ]
     listed = {*settings.allowed_origins}.union(*(t.allowed_origins or () for t in config.tenants))
     cors.install(app, routes, listed, local=settings.dev_mode)
     app.cleanup_ctx.append(_life(store, providers, checkup, notifier, core))
@@ -123,23 +148,29 @@ def build(config: Config) -> web.Application:
     return app
 
 
-def _add_doors(
-    app: web.Application,
-    core: Core,
-    config: Config,
-    checkup: Checkup,
-    policy_of: Mapping[str, Policy],
-) -> list[web.AbstractRoute]:
-    settings = config.settings
-    desk = Desk(
+def _desk(core: Core, settings: Settings, patience: Patience) -> Desk:
+    return Desk(
         core,
         public_url=settings.public_url,
         max_body_bytes=settings.max_body_bytes,
+        body_timeout_s=patience.body_s,
         trusted_proxies=tuple(ip_network(each) for each in settings.trusted_proxies),
     )
+
+
+def _doors(
+    desk: Desk,
+    config: Config,
+    patience: Patience,
+    checkup: Checkup,
+    policy_of: Mapping[str, Policy],
+) -> list[Door]:
+    settings = config.settings
     streams = Streams(
-        core,
+        desk.core,
         heartbeat_s=settings.heartbeat,
+        stall_s=patience.stall_s,
+        tick_s=patience.tick_s,
         max_age_s=settings.stream_max_age,
         most=settings.max_streams,
         most_per_tenant=settings.max_streams_per_app,
@@ -150,7 +181,7 @@ def _add_doors(
         return lambda url, tenant: check_url(url, policy_of[tenant.name], field=field)
 
     started = time.monotonic()
-    doors = [
+    return [
         JobQueue(
             desk,
             default_model=settings.default_model,
@@ -167,12 +198,7 @@ def _add_doors(
             token_life_s=settings.queue_timeout + settings.request_timeout + settings.retention,
             check_url=may_call("resumeUrl"),
         ).door,
-        Health(core, checkup.statuses, lambda: time.monotonic() - started).door,
-    ]
-    return [
-        app.router.add_route(route.method, route.path, desk.guarded(door, route))
-        for door in doors
-        for route in door.routes
+        Health(desk.core, checkup.statuses, lambda: time.monotonic() - started).door,
     ]
 
 
@@ -269,17 +295,38 @@ def _farewell(
     return end_what_is_open
 
 
-@web.middleware
-async def _strays(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Unknown paths and methods, in the words of the job queue's door."""
-    try:
-        return await handler(request)
-    except web.HTTPNotFound:
-        return answer(ai_request.shape(NotFound()), status=404)
-    except web.HTTPMethodNotAllowed as error:
-        refusal = answer(ai_request.shape(MethodNotAllowed()), status=405)
-        refusal.headers["Allow"] = error.headers["Allow"]
-        return refusal
+def _strays(doors: list[Door]) -> Middleware:
+    """What leads to no route is answered by the door it stands before, or by the first."""
+    by_root = {route.path.split("/")[1]: door for door in doors for route in door.routes}
+
+    @web.middleware
+    async def strays(request: web.Request, handler: Handler) -> web.StreamResponse:
+        door = by_root.get(request.path.split("/")[1], doors[0])
+        try:
+            return await handler(request)
+        except web.HTTPNotFound:
+            return door.refuse(NotFound())
+        except web.HTTPForbidden:
+            return door.refuse(Forbidden("Pages of this origin may not do that."))
+        except web.HTTPMethodNotAllowed as error:
+            refusal = door.refuse(MethodNotAllowed())
+            refusal.headers["Allow"] = error.headers["Allow"]
+            return refusal
+
+    return strays
+
+
+def runner(app: web.Application) -> web.AppRunner:
+    """What serves the application, set as its doors need it."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        # A handler that only waits is told when its caller leaves.
+        handler_cancellation=True,
+        keepalive_timeout=_KEEPALIVE_S,
+        lingering_time=_LINGERING_S,
+        shutdown_timeout=_SHUTDOWN_S,
+    )
 
 
 async def serve(config: Config) -> int:
@@ -294,26 +341,20 @@ async def serve(config: Config) -> int:
     for warning in config.warnings:
         log.warning("configuration_warning", text=warning)
     app = build(config)
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handler_cancellation=True,
-        keepalive_timeout=_KEEPALIVE_S,
-        shutdown_timeout=_SHUTDOWN_S,
-    )
-    await runner.setup()
+    served = runner(app)
+    await served.setup()
     try:
-        site = web.TCPSite(runner, settings.host, settings.server_port, backlog=4096)
+        site = web.TCPSite(served, settings.host, settings.server_port, backlog=4096)
         await site.start()
         signals = _signals()
-        host, port = runner.addresses[0][:2]
+        host, port = served.addresses[0][:2]
         _spare_collector()
         log.info("gateway_started", host=host, port=port, version=__version__)
         await signals.acquire()
         log.info("drain_started")
         await _first(app[CORE].drain(), signals.acquire())
     finally:
-        await runner.cleanup()
+        await served.cleanup()
     log.info("gateway_stopped")
     return 0
 

@@ -169,15 +169,16 @@ class JobQueue:
         return answer(polled(self._core.status(job)), request_id=job.id)
 
     async def _job(self, request: web.Request, job_id: str) -> Job:
-        if not self._poll_needs_app_code and not has_credential(request):
-            job = await self._core.job(job_id)
-            if job is not None and job.door == FORM:
-                return job
-            try:
-                return await self._core.own(self._desk.principal(request), job_id)
-            except Unauthenticated:
+        by_id = not self._poll_needs_app_code and not has_credential(request)
+        job = await self._core.job(job_id)
+        if by_id and job is not None and job.door == FORM:
+            return job
+        try:
+            return await self._core.own(self._desk.principal(request), job_id)
+        except Unauthenticated:
+            if by_id:
                 raise JobNotFound from None
-        return await self._core.own(self._desk.principal(request), job_id)
+            raise
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Stop a job of the caller's; one that is over stays as it is."""

@@ -6,6 +6,7 @@ written. An error is translated once, here, into the shape of its door.
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from gateway.engine.core import Core, Principal
 from gateway.errors import (
@@ -35,8 +36,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Shape = Callable[[GatewayError], Any]
 
 TOKEN_PARAMETER = "access_token"  # noqa: S105
-# A body that is not whole after this is given up, seconds.
-_BODY_S = 10.0
+# Plain enough to be repeated in a link.
+_SCHEME = re.compile(r"https?")
+_HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 # Wrong credentials one address may bring.
 _FAILURES = "1000/minute"
 
@@ -48,6 +50,10 @@ class Access(StrEnum):
     MAKE = "make"
     READ = "read"
     CANCEL = "cancel"
+
+
+# What the route of a request lets its caller do.
+_ACCESS = web.RequestKey("access", Access)
 
 
 class Route(NamedTuple):
@@ -88,22 +94,34 @@ class Desk:
         *,
         public_url: str | None = None,
         max_body_bytes: int,
+        body_timeout_s: float,
         trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = (),
     ) -> None:
+        """Serve all doors of one gateway.
+
+        Args:
+            body_timeout_s: a body that is not whole after this is given up.
+            trusted_proxies: peers whose X-Forwarded-* headers are believed.
+        """
         self.core = core
         self.public_url = public_url
         self._max_body_bytes = max_body_bytes
+        self._body_timeout_s = body_timeout_s
         self._trusted = trusted_proxies
 
     def guarded(self, door: Door, route: Route) -> Handler:
         """A route's handler, with every error answered in the door's shape."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            request["access"] = route.access
+            request[_ACCESS] = route.access
             try:
                 return await route.handler(request)
             except GatewayError as error:
-                return door.refuse(await self._counted(request, error))
+                refusal = door.refuse(await self._counted(request, error))
+                if not request.content.is_eof():
+                    # The rest of the body is not wanted.
+                    refusal.force_close()
+                return refusal
             except web.HTTPException:
                 raise
             except ConnectionResetError:
@@ -151,7 +169,7 @@ class Desk:
         header_code = request.headers.get("X-App-Code")
         if header_code is not None:
             return auth.app(header_code)
-        if request["access"] is Access.READ:
+        if request[_ACCESS] is Access.READ:
             brought = request.query.get(TOKEN_PARAMETER) or request.cookies.get(TOKEN_PARAMETER)
             if brought is not None:
                 return auth.bearer(brought)
@@ -163,7 +181,7 @@ class Desk:
         Raises:
             Forbidden: it is not.
         """
-        if principal.job_id is not None and request["access"] is not Access.READ:
+        if principal.job_id is not None and request[_ACCESS] is not Access.READ:
             raise Forbidden("A stream token only reads.")
         origins = principal.tenant.allowed_origins
         origin = request.headers.get("Origin")
@@ -174,12 +192,13 @@ class Desk:
     # -- where from, where to -----------------------------------------------------------------
 
     def address(self, request: web.Request) -> str:
-        """The address of the caller: the peer's, or what a trusted proxy says."""
-        peer = request.remote or ""
-        forwarded = request.headers.get("X-Forwarded-For")
-        if forwarded is not None and self._is_proxy(peer):
-            return forwarded.rpartition(",")[2].strip()
-        return peer
+        """The address of the caller: the peer's, or what trusted proxies say."""
+        address = request.remote or ""
+        for hop in reversed(",".join(request.headers.getall("X-Forwarded-For", ())).split(",")):
+            if not hop.strip() or not self._is_proxy(address):
+                break
+            address = hop.strip()
+        return address
 
     def _is_proxy(self, peer: str) -> bool:
         try:
@@ -188,11 +207,21 @@ class Desk:
             return False
         return any(address in network for network in self._trusted)
 
-    def url(self, request: web.Request, path: str) -> str:
-        """An absolute URL of this gateway."""
+    def base_url(self, request: web.Request) -> str:
+        """Where this gateway is, as the caller sees it; absolute, without a slash at its end.
+
+        Raises:
+            InvalidRequest: the request names no host that could be in a link.
+        """
         if self.public_url is not None:
-            return self.public_url + path
-        return f"{request.scheme}://{request.host}{path}"
+            return self.public_url
+        scheme, host = request.scheme, request.host
+        if self._trusted and self._is_proxy(request.remote or ""):
+            scheme = request.headers.get("X-Forwarded-Proto", scheme)
+            host = request.headers.get("X-Forwarded-Host", host)
+        if not (_SCHEME.fullmatch(scheme) and _HOST.fullmatch(host)):
+            raise InvalidRequest("The Host header names no host.", field=hdrs.HOST)
+        return f"{scheme}://{host}"
 
     # -- what is asked ------------------------------------------------------------------------
 
@@ -215,10 +244,14 @@ class Desk:
         try:
             if request.content.is_eof():
                 return await request.read()
-            async with asyncio.timeout(_BODY_S):
+            async with asyncio.timeout(self._body_timeout_s):
                 return await request.read()
         except web.HTTPRequestEntityTooLarge:
             raise TooLarge from None
+        except web.RequestPayloadError:
+            # aiohttp looks at it once more, after the answer; anything else would be logged.
+            request.content.set_exception(TimeoutError())
+            raise InvalidRequest("The body is not coded as its headers say.") from None
         except TimeoutError:
             raise RequestTimeout from None
 
@@ -252,7 +285,9 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> None:
     # msgspec keeps the last of two; another reader on the way may have gone by the first.
     if len({name for name, _ in pairs}) != len(pairs):
-        raise InvalidRequest("A field is there twice.")
+        names = [name for name, _ in pairs]
+        name = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequest(f"{clean(name)[:100]} is there twice.", field=name)
 
 
 def _invalid(error: msgspec.ValidationError) -> InvalidRequest:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import NamedTuple
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse
 
@@ -25,10 +25,6 @@ from gateway.log import START, Cursor
 
 # Frames in one write to a reader who lags: it must not hold up the others.
 _FRAMES_AT_ONCE = 256
-# A reader that takes nothing for so long is cut; it may resume. Seconds.
-_STALL_S = 30.0
-# How often streams are looked at for heartbeats, age and stalls, seconds.
-_TICK_S = 1.0
 # Kernel memory for one reader: enough for any answer's pace, little for a reader that stalls.
 _SEND_BUFFER_BYTES = 64 * 1024
 
@@ -70,6 +66,9 @@ class EventStream:
     def __init__(self, channel: Channel, cursor: Cursor, format: Format, max_age_s: float) -> None:
         """Take a place in the channel; nothing is written before `run`.
 
+        Args:
+            max_age_s: how long the connection may last.
+
         Raises:
             CursorConflict: see `Channel.subscribe`.
         """
@@ -100,7 +99,7 @@ class EventStream:
             raise ConnectionResetError
         # The writer is told of every byte that the socket did not take at once.
         transport.set_write_buffer_limits(high=0)
-        self._view = format.view(self.subscriber.channel, chunked=bool(response.chunked))
+        self._view = format.view(self.subscriber.channel, chunked=request.version >= HttpVersion11)
         self._transport = transport
         try:
             await self._follow(writer)
@@ -150,11 +149,11 @@ class EventStream:
         if self._turn is not None and not self._turn.done():
             self._turn.set_result(None)
 
-    def tick(self, passed_s: float, heartbeat_s: float) -> None:
+    def tick(self, passed_s: float, heartbeat_s: float, stall_s: float) -> None:
         """Some time has passed: say that the stream lives, or end what is too old or stuck."""
         self._quiet_s += passed_s
         self._left_s -= passed_s
-        if self._left_s <= 0 or (self._stalled and self._quiet_s >= _STALL_S):
+        if self._left_s <= 0 or (self._stalled and self._quiet_s >= stall_s):
             self.cut()
         elif 0 < heartbeat_s <= self._quiet_s and not self._stalled:
             self._beat()
@@ -184,13 +183,24 @@ class Streams:
         core: Core,
         *,
         heartbeat_s: float,
+        stall_s: float,
+        tick_s: float,
         max_age_s: float,
         most: int,
         most_per_tenant: int,
         rng: Random,
     ) -> None:
+        """Have no stream open yet.
+
+        Args:
+            stall_s: a reader that takes nothing for so long is cut; it may resume.
+            tick_s: how often streams are looked at for heartbeats, age and stalls.
+            max_age_s: how long one connection lasts, give or take a fifth.
+        """
         self._core = core
         self._heartbeat_s = heartbeat_s
+        self._stall_s = stall_s
+        self._tick_s = tick_s
         self._max_age_s = max_age_s
         self._most = most
         self._most_per_tenant = most_per_tenant
@@ -220,7 +230,7 @@ class Streams:
                 max_age_s = self._max_age_s * self._rng.uniform(0.8, 1.2)
                 stream = EventStream(channel, cursor, format, max_age_s)
                 try:
-                    if stream.subscriber.finished:
+                    if stream.subscriber.finished and not channel.closed:
                         return web.Response(status=204, headers=_HEADERS)
                     return await self._run(stream, request, job, format)
                 finally:
@@ -231,9 +241,13 @@ class Streams:
         self, stream: EventStream, request: web.Request, job: Job, format: Format
     ) -> web.StreamResponse:
         response = EventSourceResponse(
-            sep="\n", allow_all_methods=True, ping_interval=3600, send_timeout=_STALL_S
+            sep="\n", allow_all_methods=True, ping_interval=3600, send_timeout=self._stall_s
         )
         response.headers.update(_HEADERS)
+        if request.version < HttpVersion11:
+            # It has no chunks: only the connection's end says that the stream is over.
+            response.headers["Connection"] = "close"
+            response.force_close()
         response.headers["X-Request-Id"] = job.id
         _bound_send_buffer(request)
         self._open.add(stream)
@@ -257,12 +271,12 @@ class Streams:
 
     def _arm(self) -> None:
         if self._timer is None and self._open:
-            self._timer = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
+            self._timer = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
         for stream in tuple(self._open):
-            stream.tick(_TICK_S, self._heartbeat_s)
+            stream.tick(self._tick_s, self._heartbeat_s, self._stall_s)
         self._arm()
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from gateway import sse
 from gateway.engine.core import Ask
 from gateway.errors import GatewayError, InvalidRequest
-from gateway.events import Cancelled, Completed, Delta, Event, Expired, Failed, Usage
+from gateway.events import Cancelled, Completed, Delta, Event, Expired, Failed, Restarted, Usage
 from gateway.jobs import Callback, Job, OnFailure, Start
 from gateway.log import Cursor
 from gateway.messages import Message, Request
@@ -88,6 +88,7 @@ class N8n:
         principal = self._principal(request, asked)
         prompt, url = _required("prompt", asked.prompt), _required("resumeUrl", asked.resumeUrl)
         self._check_url(url, principal.tenant)
+        base_url = self._desk.base_url(request)
         model = asked.model or self._default_model
         job = await self._core.submit(
             principal,
@@ -105,15 +106,19 @@ class N8n:
                 callback=Callback(
                     url=url,
                     form=FORM,
-                    echo={"userId": asked.userId, "chatId": asked.chatId, "prompt": prompt},
+                    echo={
+                        "userId": asked.userId or None,
+                        "chatId": asked.chatId or None,
+                        "prompt": prompt,
+                    },
                 ),
                 idempotency_key=f"resume:{_digest(url)}",
                 fingerprint=_digest(principal.tenant.name, prompt),
             ),
         )
         token = self._core.auth.stream_token(job, self._token_life_s)
-        url = self._desk.url(request, f"/stream/{job.id}?{TOKEN_PARAMETER}={token}")
-        return answer({"ok": True, "streamUrl": url}, request_id=job.id)
+        stream_url = f"{base_url}/stream/{job.id}?{TOKEN_PARAMETER}={token}"
+        return answer({"ok": True, "streamUrl": stream_url}, request_id=job.id)
 
     def _principal(self, request: web.Request, asked: InitStream) -> Any:
         if asked.n8nToken:
@@ -158,10 +163,15 @@ def _digest(*parts: str) -> str:
 
 
 class TextFramer:
-    """The answer's text as default events, then `[DONE]`; a failure as an `error` event."""
+    """The answer's text as default events, then `[DONE]`; a failure as an `error` event.
+
+    Each event of the log is at most one event of the wire, so that a reader who is cut off
+    anywhere comes back with nothing lost and nothing twice.
+    """
 
     def __init__(self) -> None:
-        # A carriage return at the end of a chunk waits: a line feed may follow it.
+        # The end of a chunk that waits for what follows: a carriage return, which a line feed
+        # may follow, or the last character of a text that is not to be taken for the end.
         self._held = ""
 
     def __call__(self, cursor: Cursor, event: Event) -> bytes:
@@ -169,15 +179,18 @@ class TextFramer:
             case Delta(text=text):
                 return self._text(cursor, text)
             case Completed():
-                return self._rest(cursor) + sse.frame(b"[DONE]", id=str(cursor))
+                return self._rest() + sse.frame(b"[DONE]", id=str(cursor))
             case Failed(code=code, message=message):
-                return self._rest(cursor) + _error(cursor, code, message)
+                return self._rest() + _error(cursor, code, message)
             case Cancelled(reason=reason):
-                return self._rest(cursor) + _error(
-                    cursor, "CANCELLED", f"The request was {reason}."
-                )
+                return self._rest() + _error(cursor, "CANCELLED", f"The request was {reason}.")
             case Expired():
                 return _error(cursor, "EXPIRED", "The request waited too long for a worker.")
+            case Usage():
+                # It follows the last text.
+                return self._rest(str(cursor))
+            case Restarted():
+                self._held = ""
         return b""
 
     def _text(self, cursor: Cursor, text: str) -> bytes:
@@ -186,15 +199,15 @@ class TextFramer:
         if text[-1] == "\r":
             text, self._held = text[:-1], "\r"
         if text == "[DONE]":
-            return sse.frame(b"[DO") + sse.frame(b"NE]", id=str(cursor))
+            text, self._held = "[DONE", "]" + self._held
         if "\n" in text or "\r" in text or not text:
             return sse.frame(text, id=str(cursor)) if text else b""
         # Nearly every chunk is one line, and there are many.
         return b"id: %d-%d\ndata: %b\n\n" % (*cursor, text.encode())
 
-    def _rest(self, cursor: Cursor) -> bytes:
+    def _rest(self, id: str | None = None) -> bytes:
         held, self._held = self._held, ""
-        return sse.frame(held) if held else b""
+        return sse.frame(held, id=id) if held else b""
 
 
 TEXT = Format("text", TextFramer, exact=True)
