@@ -17,7 +17,7 @@ import structlog
 from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
 from gateway.events import Completed, Delta, ToolCall, Usage
 from gateway.messages import Request
-from gateway.providers import Output
+from gateway.providers import Output, surrogates
 
 BROKEN = "The connection to the AI service broke off."
 ENDED_EARLY = "The AI service's stream ended early."
@@ -161,7 +161,7 @@ class Translator:
         if not text:
             return None
         if self._half or not text.isascii():
-            text = self._whole(text)
+            text, self._half = surrogates.meet(self._half, text)
         return Delta(text=text) if text else None
 
     def end(self) -> list[Output]:
@@ -191,14 +191,6 @@ class Translator:
         for fragment in fragments:
             self._calls.setdefault(fragment.index, _Call()).add(fragment)
 
-    def _whole(self, text: str) -> str:
-        """The text with the half left over before it, less the half that it ends with."""
-        text = self._half + text
-        self._half = ""
-        if "\ud800" <= text[-1] <= "\udbff":
-            text, self._half = text[:-1], text[-1]
-        return _join_surrogates(text)
-
 
 class _Call:
     """A tool call under construction."""
@@ -219,9 +211,9 @@ class _Call:
 
     def whole(self, index: int) -> ToolCall:
         return ToolCall(
-            id=_join_surrogates(self.id or f"call_{index}"),
-            name=_join_surrogates(self.name),
-            arguments=_join_surrogates("".join(self.arguments)),
+            id=surrogates.join(self.id or f"call_{index}"),
+            name=surrogates.join(self.name),
+            arguments=surrogates.join("".join(self.arguments)),
         )
 
 
@@ -233,15 +225,6 @@ def _decode_leniently(data: bytes) -> _Chunk:
         _log.warning("provider_sent_malformed_chunk", size_bytes=len(data))
         raise ProviderError(NOT_JSON, retryable=True) from None
     return chunk
-
-
-def _join_surrogates(text: str) -> str:
-    """The text with surrogate pairs as the characters they mean, and lone ones as U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
 
 
 def _error_type(error: Any) -> str:

@@ -1,39 +1,19 @@
 """OpenAI, and every server that speaks its wire, straight over aiohttp.
 
-Groq and local servers are this file with another base URL. The dialect itself is dialect.py's.
+Groq and local servers are this file with another base URL. The dialect is dialect.py's.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from collections.abc import AsyncGenerator, Callable
 
-import aiohttp
 import msgspec
-import structlog
 
-from gateway.errors import ProviderError
 from gateway.messages import Request
 from gateway.providers import Output
-from gateway.providers.dialect import (
-    BROKEN,
-    UNREACHABLE,
-    Translator,
-    body,
-    failure,
-    retry_after_s,
-)
-from gateway.sse import Decoder, EventTooLarge
-
-# Bytes of a refusal's body that are worth a log line.
-_MAX_WORDS = 500
-# Seconds that an answer's last bytes may take once it has said that it is whole.
-_DRAIN_S = 0.25
+from gateway.providers.connections import Connections, read
+from gateway.providers.dialect import Translator, body
 
 _encode = msgspec.json.Encoder().encode
-_log = structlog.get_logger(__name__)
 
 
 class OpenAI:
@@ -45,7 +25,6 @@ class OpenAI:
         base_url: str = "https://api.openai.com/v1",
         *,
         name: str = "openai",
-        connect_timeout_s: float = 10.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Keep what is needed to connect; nothing is opened before `start`.
@@ -53,136 +32,25 @@ class OpenAI:
         Args:
             base_url: with or without /v1.
             name: what the catalog calls this server.
-            connect_timeout_s: for the connection alone; how long an answer may take is the
-                caller's to say.
             clock: UTC, seconds since the epoch.
         """
         self.name = name
-        self._api_key = api_key
-        self._base_url = base_url.rstrip("/").removesuffix("/v1") + "/v1"
-        self._connect_timeout_s = connect_timeout_s
-        self._clock = clock
-        self._session: aiohttp.ClientSession | None = None
+        headers = {"Authorization": f"Bearer {api_key}"}
+        self._connections = Connections(name, base_url, api_key, headers, clock=clock)
 
     async def start(self) -> None:
         """Open the connection pool. Connections are made as they are needed."""
-        self._session = aiohttp.ClientSession(
-            # Without a limit: how many may run at once is the workers' to say.
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s),
-            headers={
-                "Authorization": f"Bearer {self._api_key}",
-                "Accept-Encoding": "identity",
-            },
-            cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=environment_proxy(self._base_url),
-        )
+        await self._connections.start()
 
     async def stop(self) -> None:
         """Close the pool and every answer under way. Works unstarted and twice."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        await self._connections.stop()
 
     def stream(self, request: Request, model: str) -> AsyncGenerator[list[Output], None]:
         """Ask once and yield the answer; see Provider.stream."""
-        return read(self._answer(request, model))
-
-    @asynccontextmanager
-    async def _answer(self, request: Request, model: str) -> AsyncIterator[aiohttp.StreamReader]:
-        response = await self._send("POST", "/chat/completions", _encode(body(request, model)))
-        # Leaving the block closes a connection that is not read to its end.
-        async with response:
-            yield response.content
+        content = _encode(body(request, model))
+        return read(self._connections.post("/chat/completions", content), Translator())
 
     async def check(self) -> None:
         """Ask for the list of models, which needs a good key; see Provider.check."""
-        async with await self._send("GET", "/models"):
-            pass
-
-    async def _send(
-        self, method: str, path: str, content: bytes | None = None
-    ) -> aiohttp.ClientResponse:
-        """The response, its body unread.
-
-        Raises:
-            ProviderError: there is none, or it is a refusal.
-        """
-        if self._session is None:
-            raise AssertionError("a provider is started before it is asked")
-        try:
-            response = await self._session.request(
-                method,
-                f"{self._base_url}{path}",
-                data=content,
-                headers={"Content-Type": "application/json"},
-                allow_redirects=False,
-            )
-        except (aiohttp.ClientError, OSError) as error:
-            _log.warning("provider_unreachable", provider=self.name, error=type(error).__name__)
-            raise ProviderError(UNREACHABLE, retryable=True) from None
-        if response.status != 200:
-            raise await self._refusal(response)
-        return response
-
-    async def _refusal(self, response: aiohttp.ClientResponse) -> ProviderError:
-        """What the status means for the caller; the provider's words stay in the log."""
-        status = response.status
-        _log.warning("provider_refused", provider=self.name, status=status)
-        async with response:
-            with suppress(aiohttp.ClientError, OSError):
-                said = (await response.content.read(_MAX_WORDS)).decode("utf-8", "replace")
-                said = said.replace(self._api_key, "***")
-                _log.debug("provider_said", provider=self.name, status=status, said=said)
-        return failure(status, retry_after_s(response.headers, self._clock()))
-
-
-def environment_proxy(url: str) -> str | None:
-    """The proxy that the process's environment names for requests to `url`.
-
-    Looked up once: aiohttp's `trust_env` would hand each request to a thread for it.
-    """
-    parts = urlsplit(url)
-    bypassed = proxy_bypass(parts.hostname or "")
-    return None if bypassed else getproxies().get(parts.scheme)
-
-
-async def read(
-    answer: AbstractAsyncContextManager[aiohttp.StreamReader],
-) -> AsyncGenerator[list[Output], None]:
-    """The events of one streamed answer, open only while they are read; see Provider.stream.
-
-    Raises:
-        ProviderError: the stream broke off, ended early, reported an error, or is not JSON.
-    """
-    decoder, translator = Decoder(), Translator()
-    async with answer as content:
-        try:
-            while not translator.done and (chunk := await content.readany()):
-                outputs: list[Output] = []
-                try:
-                    for data in decoder.data(chunk):
-                        if (delta := translator.feed(data)) is not None:
-                            outputs.append(delta)
-                except ProviderError:
-                    # What came before the failure was said.
-                    if outputs:
-                        yield outputs
-                    raise
-                if outputs:
-                    yield outputs
-        except (aiohttp.ClientError, OSError, EventTooLarge) as error:
-            _log.warning("provider_stream_broke", error=type(error).__name__)
-            raise ProviderError(BROKEN, retryable=True) from None
-        left = translator.end()
-        if not content.at_eof():
-            await _drain(content)
-        yield left
-
-
-async def _drain(content: aiohttp.StreamReader) -> None:
-    """Read to the end: only then can the connection carry another request."""
-    with suppress(TimeoutError, aiohttp.ClientError):
-        async with asyncio.timeout(_DRAIN_S):
-            while await content.readany():
-                pass
+        await self._connections.get("/models")

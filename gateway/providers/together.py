@@ -19,8 +19,8 @@ from together import APIConnectionError, APIStatusError, AsyncStream, AsyncToget
 from gateway.errors import ProviderError
 from gateway.messages import Request
 from gateway.providers import Output
-from gateway.providers.dialect import UNREACHABLE, body, failure, retry_after_s
-from gateway.providers.openai import environment_proxy, read
+from gateway.providers.connections import environment_proxy, read
+from gateway.providers.dialect import UNREACHABLE, Translator, body, failure, retry_after_s
 
 _CONTENT = "aiohttp_content"
 
@@ -76,7 +76,7 @@ class Together:
 
     def stream(self, request: Request, model: str) -> AsyncGenerator[list[Output], None]:
         """Ask once and yield the answer; see Provider.stream."""
-        return read(self._answer(request, model))
+        return read(self._answer(request, model), Translator())
 
     @asynccontextmanager
     async def _answer(self, request: Request, model: str) -> AsyncIterator[aiohttp.StreamReader]:

@@ -1,0 +1,203 @@
+"""The connections to one provider over aiohttp, and the reading of what it streams.
+
+What every wire shares: the dialects say what is sent, and what comes back means.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Protocol
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import structlog
+
+from gateway.errors import ProviderError
+from gateway.events import Delta
+from gateway.providers import Output
+from gateway.providers.dialect import BROKEN, UNREACHABLE, failure, retry_after_s
+from gateway.sse import Decoder, EventTooLarge
+
+# Bytes of a refusal's body that are worth a log line.
+_MAX_WORDS = 500
+# Seconds that an answer's last bytes may take once it has said that it is whole.
+_DRAIN_S = 0.25
+
+_log = structlog.get_logger(__name__)
+
+
+class Connections:
+    """The pool of connections to one provider, and its refusals."""
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        secret: str,
+        headers: Mapping[str, str],
+        *,
+        connect_timeout_s: float = 10.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Keep what is needed to connect; nothing is opened before `start`.
+
+        Args:
+            base_url: with or without /v1.
+            secret: the key, to be kept out of the log.
+            connect_timeout_s: for the connection alone; how long an answer may take is the
+                caller's to say.
+            clock: UTC, seconds since the epoch.
+        """
+        self.name = name
+        self._base_url = base_url.rstrip("/").removesuffix("/v1") + "/v1"
+        self._secret = secret
+        self._headers = {"Accept-Encoding": "identity", **headers}
+        self._connect_timeout_s = connect_timeout_s
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Open the pool. Connections are made as they are needed."""
+        self._session = aiohttp.ClientSession(
+            # Without a limit: how many may run at once is the workers' to say.
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s),
+            headers=self._headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=environment_proxy(self._base_url),
+        )
+
+    async def stop(self) -> None:
+        """Close the pool and every answer under way. Works unstarted and twice."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    @asynccontextmanager
+    async def post(self, path: str, content: bytes) -> AsyncIterator[aiohttp.StreamReader]:
+        """The answer to a request in JSON; leaving the block closes what is not read to its end.
+
+        Raises:
+            ProviderError: there is none, or it is a refusal.
+        """
+        async with await self._send("POST", path, content) as response:
+            yield response.content
+
+    async def get(self, path: str) -> None:
+        """Ask for something, and be content that there is an answer.
+
+        Raises:
+            ProviderError: there is none, or it is a refusal.
+        """
+        async with await self._send("GET", path):
+            pass
+
+    async def _send(
+        self, method: str, path: str, content: bytes | None = None
+    ) -> aiohttp.ClientResponse:
+        if self._session is None:
+            raise AssertionError("a provider is started before it is asked")
+        try:
+            response = await self._session.request(
+                method,
+                f"{self._base_url}{path}",
+                data=content,
+                headers={"Content-Type": "application/json"},
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, OSError) as error:
+            _log.warning("provider_unreachable", provider=self.name, error=type(error).__name__)
+            raise ProviderError(UNREACHABLE, retryable=True) from None
+        if response.status != 200:
+            raise await self._refusal(response)
+        return response
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> ProviderError:
+        """What the status means for the caller; the provider's words stay in the log."""
+        status = response.status
+        _log.warning("provider_refused", provider=self.name, status=status)
+        async with response:
+            with suppress(aiohttp.ClientError, OSError):
+                said = (await response.content.read(_MAX_WORDS)).decode("utf-8", "replace")
+                said = said.replace(self._secret, "***")
+                _log.debug("provider_said", provider=self.name, status=status, said=said)
+        return failure(status, retry_after_s(response.headers, self._clock()))
+
+
+def environment_proxy(url: str) -> str | None:
+    """The proxy that the process's environment names for requests to `url`.
+
+    Looked up once: aiohttp's `trust_env` would hand each request to a thread for it.
+    """
+    parts = urlsplit(url)
+    bypassed = proxy_bypass(parts.hostname or "")
+    return None if bypassed else getproxies().get(parts.scheme)
+
+
+class Translation(Protocol):
+    """What a dialect makes of one streamed answer.
+
+    Attributes:
+        done: the provider said that this was all; nothing can follow.
+    """
+
+    done: bool
+
+    def feed(self, data: bytes) -> Delta | None:
+        """Read the data of one event; the text in it, if any.
+
+        Raises:
+            ProviderError: it is not JSON, or it reports an error.
+        """
+        ...
+
+    def end(self) -> list[Output]:
+        """What is left to say when the stream is over; at last Completed.
+
+        Raises:
+            ProviderError: the provider never said that it had finished.
+        """
+        ...
+
+
+async def read(
+    answer: AbstractAsyncContextManager[aiohttp.StreamReader], translation: Translation
+) -> AsyncGenerator[list[Output], None]:
+    """The events of one streamed answer, open only while they are read; see Provider.stream.
+
+    Raises:
+        ProviderError: the stream broke off, ended early, reported an error, or is not JSON.
+    """
+    decoder = Decoder()
+    async with answer as content:
+        try:
+            while not translation.done and (chunk := await content.readany()):
+                outputs: list[Output] = []
+                try:
+                    for data in decoder.data(chunk):
+                        if (delta := translation.feed(data)) is not None:
+                            outputs.append(delta)
+                except ProviderError:
+                    # What came before the failure was said.
+                    if outputs:
+                        yield outputs
+                    raise
+                if outputs:
+                    yield outputs
+        except (aiohttp.ClientError, OSError, EventTooLarge) as error:
+            _log.warning("provider_stream_broke", error=type(error).__name__)
+            raise ProviderError(BROKEN, retryable=True) from None
+        left = translation.end()
+        if not content.at_eof():
+            await _drain(content)
+        yield left
+
+
+async def _drain(content: aiohttp.StreamReader) -> None:
+    """Read to the end: only then can the connection carry another request."""
+    with suppress(TimeoutError, aiohttp.ClientError):
+        async with asyncio.timeout(_DRAIN_S):
+            while await content.readany():
+                pass
