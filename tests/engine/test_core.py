@@ -245,6 +245,20 @@ async def test_a_held_job_runs_for_its_first_reader() -> None:
 
 
 @jumping
+async def test_a_held_job_is_queued_once() -> None:
+    """However many readers come; and from then on it waits as any other."""
+    async with Rig(bounds={"workers": 1}, a=[HELLO], b=[[25.0, *HELLO]]) as rig:
+        job = await rig.submit("a", start=Start.ON_CONNECT)
+        await asyncio.sleep(50)
+        await rig.submit("b")
+        readers = [asyncio.create_task(rig.events(job)) for _ in range(3)]
+        await asyncio.sleep(15)
+        assert rig.core.queue_size == 1
+        assert [(await reader)[-1] for reader in readers] == [Completed()] * 3
+        assert rig.provider.calls == [(50.0, "b"), (75.0, "a")]
+
+
+@jumping
 async def test_a_held_job_that_nobody_reads_expires() -> None:
     """After a minute, to half a second, and its callback says so."""
     async with Rig(a=[HELLO]) as rig:
