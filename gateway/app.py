@@ -34,13 +34,17 @@ from gateway.engine.dialer import HttpDialer
 from gateway.engine.limits import Limits
 from gateway.engine.notifier import Notifier
 from gateway.errors import Forbidden, MethodNotAllowed, NotFound
+from gateway.jobs import OnDisconnect
 from gateway.providers import Provider
 from gateway.providers.simulator import Simulator
 from gateway.providers.together import Together
 from gateway.stores import Store
+from gateway.stores.conversations import MemoryConversations
 from gateway.stores.memory import MemoryStore
 from gateway.surfaces import cors
 from gateway.surfaces.ai_request import CheckUrl, JobQueue
+from gateway.surfaces.chat import Chat
+from gateway.surfaces.conversations import Archive
 from gateway.surfaces.door import Desk, Door, Handler
 from gateway.surfaces.event_stream import Streams
 from gateway.surfaces.status import Health
@@ -180,6 +184,8 @@ def _doors(
     def may_call(field: str) -> CheckUrl:
         return lambda url, tenant: check_url(url, policy_of[tenant.name], field=field)
 
+    conversations = MemoryConversations()
+    archive = Archive(desk, conversations)
     started = time.monotonic()
     return [
         JobQueue(
@@ -198,7 +204,20 @@ def _doors(
             token_life_s=settings.queue_timeout + settings.request_timeout + settings.retention,
             check_url=may_call("resumeUrl"),
         ).door,
-        Health(desk.core, checkup.statuses, lambda: time.monotonic() - started).door,
+        Chat(
+            desk,
+            streams,
+            archive,
+            default_model=settings.default_model,
+            fallback_models=settings.fallback_models,
+            on_disconnect=OnDisconnect(settings.on_disconnect),
+            now=time.time,
+            new_uuid=uuid.uuid4,
+        ).door,
+        archive.door,
+        Health(
+            desk.core, checkup.statuses, conversations.count, lambda: time.monotonic() - started
+        ).door,
     ]
 
 
@@ -242,6 +261,7 @@ def _bounds(settings: Settings) -> Bounds:
         queue_timeout=settings.queue_timeout,
         connect_timeout=settings.connect_timeout,
         disconnect_grace=settings.disconnect_grace,
+        abandon_after=settings.abandon_after,
         drain_timeout=settings.drain_timeout,
         retention=settings.retention,
         callback_deadline=settings.callback_deadline,

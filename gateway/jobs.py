@@ -64,6 +64,8 @@ class OnDisconnect(StrEnum):
 
     CONTINUE = "continue"
     CANCEL = "cancel"
+    # Also polling shows that it is wanted, and there is more time.
+    ABANDON = "abandon"
 
 
 class Start(StrEnum):

@@ -23,6 +23,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.errors import Conflict
+from gateway.jobs import Job
 
 # Seconds from one attempt to the next; the first attempt is made at once, and the last step
 # repeats until the deadline.
@@ -110,6 +111,20 @@ class Silence(StrEnum):
     )
     TIMED_OUT = "The receiver took too long to answer."
     CUT = "The connection broke before the receiver answered."
+
+
+def owed(job: Job, lifetime_s: float) -> Delivery | None:
+    """The callback that a new job will owe; None if nobody wants one."""
+    if job.callback is None:
+        return None
+    return Delivery(
+        id=f"msg_{job.id}",
+        job_id=job.id,
+        tenant=job.owner.tenant,
+        url=job.callback.url,
+        created_at=job.created_at,
+        deadline=job.created_at + lifetime_s,
+    )
 
 
 def parse_secrets(text: str) -> tuple[bytes, ...]:

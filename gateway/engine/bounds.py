@@ -19,6 +19,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     queue_timeout: float
     connect_timeout: float
     disconnect_grace: float
+    abandon_after: float
     drain_timeout: float
     retention: float
     callback_deadline: float

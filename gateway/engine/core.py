@@ -1,7 +1,7 @@
 """The engine as the surfaces see it: submit, look, read, cancel."""
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from random import Random
@@ -11,15 +11,17 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from gateway import jobs
+from gateway import jobs, webhooks
 from gateway.catalog import Catalog
 from gateway.engine.ask import Ask
 from gateway.engine.auth import Auth, Principal
 from gateway.engine.bounds import Bounds
 from gateway.engine.hub import Channel, Framer, Hub, Subscriber, View, read
 from gateway.engine.limits import Limits
+from gateway.engine.patience import Patience
 from gateway.engine.queue import Queue
-from gateway.engine.recorder import BodyForm, Recorder
+from gateway.engine.recorder import BodyForm, Ending, Recorder
+from gateway.engine.retention import Retention
 from gateway.engine.router import Router
 from gateway.engine.worker import Workers
 from gateway.errors import Conflict, Draining, Gone, JobNotFound
@@ -27,18 +29,14 @@ from gateway.events import Cancelled, Expired, Failed, Terminal
 from gateway.jobs import Job, OnDisconnect, Outcome, Owner, Start, State
 from gateway.providers import Provider
 from gateway.stores import Store
-from gateway.webhooks import Delivery
 
 # All that a surface needs of the engine.
 __all__ = ["Ask", "Channel", "Core", "Framer", "Principal", "Status", "Subscriber", "View", "read"]
 
 log = structlog.get_logger(__name__)
 
-# How often waiting jobs are looked at for their time-outs, and old ones for retention, seconds.
+# How often waiting jobs are looked at for their time-outs, seconds.
 _SWEEP_S = 0.5
-_PRUNE_S = 30.0
-# Owners of forgotten jobs, so that they are told "over" and not "unknown".
-_REMEMBERED = 10_000
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +53,7 @@ class Core:
     Attributes:
         forms: how each surface writes the body of its callbacks, by the surface's name; the
             surfaces enter themselves before the start.
+        endings: what a surface keeps of a job of its own that ends, by the surface's name.
     """
 
     def __init__(
@@ -80,6 +79,7 @@ class Core:
         self.catalog = catalog
         self.limits = limits
         self.forms: dict[str, BodyForm] = {}
+        self.endings: dict[str, Ending] = {}
         self.draining = False
         self._store = store
         self._providers = providers
@@ -89,7 +89,7 @@ class Core:
         self._on_callback = on_callback
         self._queue = Queue(capacity=bounds.queue_max_size, workers=bounds.workers)
         self._hub = Hub(self._unread)
-        self._recorder = Recorder(store, self._hub, self.forms, now, self._ended)
+        self._recorder = Recorder(store, self._hub, self.forms, self.endings, now, self._ended)
         self._workers = Workers(
             bounds.workers,
             queue=self._queue,
@@ -107,9 +107,15 @@ class Core:
         # Loop times at which waiting jobs expire, oldest first: in the queue, and for a reader.
         self._queued: dict[str, float] = {}
         self._held: dict[str, float] = {}
-        # Jobs that end with their readers, and have none now.
-        self._leaving: dict[str, asyncio.TimerHandle] = {}
-        self._forgotten: OrderedDict[str, Owner] = OrderedDict()
+        self._patience = Patience(
+            {
+                OnDisconnect.CANCEL: bounds.disconnect_grace,
+                OnDisconnect.ABANDON: bounds.abandon_after,
+            },
+            self._unwanted,
+        )
+        self._active: Counter[Owner] = Counter()
+        self._retention = Retention(store, bounds.retention, now)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # -- life ---------------------------------------------------------------------------------
@@ -118,6 +124,7 @@ class Core:
         """Begin to run jobs. The store must have been started."""
         self._workers.start()
         self._spawn(self._sweep())
+        self._spawn(self._retention.run())
 
     async def drain(self) -> None:
         """Take nothing new, and give what runs `drain_timeout` to end.
@@ -196,27 +203,17 @@ class Core:
             self._queue.unreserve()
 
     async def _admit(self, job: Job) -> Job:
-        held = await self._store.insert(job, self._delivery(job))
+        held = await self._store.insert(job, webhooks.owed(job, self._bounds.callback_deadline))
         if held.id == job.id:
             self._await_worker(job)
             log.info("job_submitted", job_id=job.id, app=job.owner.tenant, door=job.door)
         return held
 
-    def _delivery(self, job: Job) -> Delivery | None:
-        if job.callback is None:
-            return None
-        return Delivery(
-            id=f"msg_{job.id}",
-            job_id=job.id,
-            tenant=job.owner.tenant,
-            url=job.callback.url,
-            created_at=job.created_at,
-            deadline=job.created_at + self._bounds.callback_deadline,
-        )
-
     def _await_worker(self, job: Job) -> None:
         self._jobs[job.id] = job
+        self._active[job.owner] += 1
         self._hub.open(job.id)
+        self._patience.begin(job)
         if job.start is Start.ON_CONNECT:
             self._held[job.id] = self._time() + self._bounds.connect_timeout
         else:
@@ -255,7 +252,7 @@ class Core:
         """
         job = await self.job(job_id)
         if job is None or not principal.may_read(job.id, job.owner):
-            former = self._forgotten.get(job_id)
+            former = self._retention.former_owner(job_id)
             if former is not None and principal.may_read(job_id, former):
                 raise Gone
             raise JobNotFound
@@ -267,6 +264,10 @@ class Core:
         if position is None:
             return Status(job=job)
         return Status(job=job, position=position, wait_s=self._queue.estimate_s(position))
+
+    def active(self, owner: Owner) -> int:
+        """How many jobs of this owner have not ended."""
+        return self._active[owner]
 
     @property
     def accepting(self) -> bool:
@@ -310,18 +311,18 @@ class Core:
     def _unread(self, channel: Channel) -> None:
         """The last reader of a live job left: some jobs then end."""
         job = self._jobs.get(channel.job_id)
-        if job is not None and job.on_disconnect is OnDisconnect.CANCEL:
-            if job.id in self._leaving:
-                # The grace counts from the last time that somebody left.
-                self._leaving[job.id].cancel()
-            self._leaving[job.id] = asyncio.get_running_loop().call_later(
-                self._bounds.disconnect_grace, self._cancel_unread, channel
-            )
+        if job is not None:
+            self._patience.begin(job)
 
-    def _cancel_unread(self, channel: Channel) -> None:
-        del self._leaving[channel.job_id]
-        if not channel.readers and channel.job_id in self._jobs:
-            self._spawn(self._stop(channel.job_id, Cancelled(reason="its reader left")))
+    def seen(self, job: Job) -> None:
+        """Somebody asked for the job without reading its log: it is wanted."""
+        if job.on_disconnect is OnDisconnect.ABANDON and job.id in self._jobs:
+            self._patience.begin(job)
+
+    def _unwanted(self, job: Job) -> None:
+        channel = self._hub.get(job.id)
+        if channel is not None and not channel.readers:
+            self._spawn(self._stop(job.id, Cancelled(reason="abandoned by its readers")))
 
     # -- ending -------------------------------------------------------------------------------
 
@@ -354,6 +355,10 @@ class Core:
         for waiting in (self._jobs, self._queued, self._held):
             waiting.pop(job.id, None)
         self._queue.remove(job.id)
+        self._patience.end(job.id)
+        self._active[job.owner] -= 1
+        if not self._active[job.owner]:
+            del self._active[job.owner]
         if job.callback is not None:
             self._on_callback()
         usage = job.outcome.usage if job.outcome else None
@@ -370,14 +375,10 @@ class Core:
     # -- time passing -------------------------------------------------------------------------
 
     async def _sweep(self) -> None:
-        pruned_at = self._time()
         while True:
             await asyncio.sleep(_SWEEP_S)
             await self._expire(self._queued)
             await self._expire(self._held)
-            if self._time() - pruned_at >= _PRUNE_S:
-                pruned_at = self._time()
-                await self._prune()
 
     async def _expire(self, waiting: dict[str, float]) -> None:
         while waiting:
@@ -386,12 +387,6 @@ class Core:
                 return
             await self._stop(job_id, Expired())
             waiting.pop(job_id, None)
-
-    async def _prune(self) -> None:
-        for job_id, owner in await self._store.prune(self._now() - self._bounds.retention):
-            self._forgotten[job_id] = owner
-        while len(self._forgotten) > _REMEMBERED:
-            self._forgotten.popitem(last=False)
 
 
 def _repeat(job: Job, earlier: Job) -> Job:

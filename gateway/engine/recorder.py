@@ -1,7 +1,7 @@
 """What happened, written down: output a moment behind, the end before anybody sees it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
@@ -21,6 +21,9 @@ _AGAIN_S = 1.0
 
 # Builds the body of a callback from the ended job.
 BodyForm = Callable[[Job], bytes]
+# Keeps what a surface needs of the ended job. Called before the end is stored, and again where
+# that fails: twice must be as once.
+Ending = Callable[[Job], Awaitable[None]]
 
 
 class Recorder:
@@ -35,12 +38,14 @@ class Recorder:
         store: Store,
         hub: Hub,
         forms: Mapping[str, BodyForm],
+        endings: Mapping[str, Ending],
         now: Callable[[], float],
         on_end: Callable[[Job], None],
     ) -> None:
         self._store = store
         self._hub = hub
         self._forms = forms
+        self._endings = endings
         self._now = now
         self._on_end = on_end
         self._marked: dict[str, Channel] = {}
@@ -111,8 +116,11 @@ class Recorder:
         body = None
         if job.callback is not None:
             body = self._forms[job.callback.form](jobs.finish(job, outcome, now))
+        ending = self._endings.get(job.door)
         while True:
             try:
+                if ending is not None:
+                    await ending(jobs.finish(job, outcome, now))
                 return await self._store.finish(job.id, outcome, rest, now, body)
             except StoreUnavailable:
                 log.warning("finish_failed", job_id=job.id)

@@ -33,6 +33,7 @@ BOUNDS = Bounds(
     queue_timeout=900.0,
     connect_timeout=60.0,
     disconnect_grace=10.0,
+    abandon_after=300.0,
     drain_timeout=20.0,
     retention=3600.0,
     callback_deadline=86_400.0,
@@ -130,11 +131,14 @@ class Rig:
             "streaming": core._workers._pace.streams,
             "channels": len(core._hub),
             "runs": len(core._workers.runs),
+            "cancelling": sum(task.cancelling() for task in core._workers._tasks),
             "claiming": len(core._workers._claiming),
             "marks": len(core._recorder._marked),
             "jobs": len(core._jobs),
             "queued": len(core._queued),
             "held": len(core._held),
+            "patience": len(core._patience),
+            "active": core._active.total(),
         }
         return {name: count for name, count in found.items() if count}
 

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 
+from gateway.engine.bounds import Timeouts
 from gateway.events import Cancelled, Delta
 from gateway.jobs import Job, OnDisconnect, State
 from tests.engine.rig import Rig
@@ -11,6 +12,7 @@ from tests.engine.slow_store import SlowStore
 from tests.engine.virtual_clock import jumping
 
 TICK: list[Step] = [Delta(text="tick "), 15.0]
+PATIENT = {"timeouts": Timeouts(first_token_s=10_000, token_s=10_000, whole_s=10_000)}
 TALK: Play = [*TICK * 10, FOREVER]
 
 
@@ -38,7 +40,7 @@ async def test_a_job_ends_with_its_only_reader() -> None:
         await asyncio.sleep(0.2)
         ended = await rig.ended(job)
         assert ended.outcome is not None
-        assert ended.outcome.terminal == Cancelled(reason="its reader left")
+        assert ended.outcome.terminal == Cancelled(reason="abandoned by its readers")
         assert rig.provider.streaming == 0
 
 
@@ -101,3 +103,41 @@ async def test_a_reader_of_what_is_over_ends_nothing() -> None:
         over = await rig.ended(job)
         await asyncio.sleep(60)
         assert await rig.store.get(job.id) == over
+
+
+@jumping
+async def test_a_job_that_nobody_ever_reads_is_abandoned() -> None:
+    """Where it is to be wanted, it ends after its time, read or not."""
+    async with Rig(bounds=PATIENT, a=[[FOREVER]]) as rig:
+        job = await rig.submit(on_disconnect=OnDisconnect.ABANDON)
+        await asyncio.sleep(299)
+        assert await state(rig, job) is State.PROCESSING
+        await asyncio.sleep(2)
+        assert await state(rig, job) is State.CANCELLED
+        assert rig.provider.streaming == 0
+
+
+@jumping
+async def test_a_job_that_is_asked_for_is_not_abandoned() -> None:
+    """Each poll gives it more time; the last one counts."""
+    async with Rig(bounds=PATIENT, a=[[FOREVER]]) as rig:
+        job = await rig.submit(on_disconnect=OnDisconnect.ABANDON)
+        for _ in range(3):
+            await asyncio.sleep(200)
+            rig.core.seen(job)
+        await asyncio.sleep(299)
+        assert await state(rig, job) is State.PROCESSING
+        await asyncio.sleep(2)
+        assert await state(rig, job) is State.CANCELLED
+
+
+@jumping
+async def test_polling_does_not_replace_a_reader() -> None:
+    """A job that ends with its reader does so although somebody polls it."""
+    async with Rig(a=[TALK]) as rig:
+        job = await rig.submit(on_disconnect=OnDisconnect.CANCEL)
+        await stay(rig, job, 5)
+        await asyncio.sleep(8)
+        rig.core.seen(job)
+        await asyncio.sleep(2.1)
+        assert await state(rig, job) is State.CANCELLED

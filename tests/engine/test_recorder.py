@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.engine.core import read
 from gateway.engine.hub import Channel, Hub
-from gateway.engine.recorder import Recorder
+from gateway.engine.recorder import Ending, Recorder
 from gateway.events import Cancelled, Completed, Delta, Event, Started, Usage
 from gateway.jobs import Callback, Job, Outcome, Owner
 from gateway.messages import Request
@@ -47,10 +47,12 @@ class Desk:
         self.store = CountingStore()
         self.hub = Hub()
         self.ended: list[Job] = []
+        self.endings: dict[str, Ending] = {}
         self.recorder = Recorder(
             self.store,
             self.hub,
             {"ask": lambda job: f"{job.state} {job.finished_at}".encode()},
+            self.endings,
             lambda: 7.0,
             self.ended.append,
         )

@@ -1,0 +1,43 @@
+"""How long a job goes on that nobody reads: for most for ever, for some only a while."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from gateway.jobs import Job, OnDisconnect
+
+
+class Patience:
+    """One timer for each live job that is to end when nobody wants it any more."""
+
+    def __init__(
+        self, lasts_s: Mapping[OnDisconnect, float], run_out: Callable[[Job], None]
+    ) -> None:
+        """Know how long each kind of job goes on unread; those not named go on for ever.
+
+        Args:
+            run_out: called with a job that nobody has wanted for so long.
+        """
+        self._lasts_s = lasts_s
+        self._run_out = run_out
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def __len__(self) -> int:
+        return len(self._timers)
+
+    def begin(self, job: Job) -> None:
+        """Nobody reads the job from now on; count from here, whatever was counted before."""
+        lasts_s = self._lasts_s.get(job.on_disconnect)
+        if lasts_s is not None:
+            self.end(job.id)
+            loop = asyncio.get_running_loop()
+            self._timers[job.id] = loop.call_later(lasts_s, self._over, job)
+
+    def end(self, job_id: str) -> None:
+        """Somebody reads the job, or it is over."""
+        timer = self._timers.pop(job_id, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _over(self, job: Job) -> None:
+        del self._timers[job.id]
+        self._run_out(job)

@@ -1,0 +1,52 @@
+"""What is over is kept for a while, and then forgotten."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+import structlog
+
+from gateway.errors import StoreUnavailable
+from gateway.jobs import Owner
+from gateway.stores import Store
+
+log = structlog.get_logger(__name__)
+
+# How often the store is asked to forget, seconds: in time for a short retention too.
+_MOST_S = 30.0
+_LEAST_S = 0.5
+# Owners of forgotten jobs: they are told "over" where others are told "unknown".
+_REMEMBERED = 10_000
+
+
+class Retention:
+    """Forgets ended jobs of one store when their time is over."""
+
+    def __init__(self, store: Store, keep_s: float, now: Callable[[], float]) -> None:
+        self._store = store
+        self._keep_s = keep_s
+        self._now = now
+        self._former: OrderedDict[str, Owner] = OrderedDict()
+
+    async def run(self) -> None:
+        """Forget what is due, now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(min(_MOST_S, max(_LEAST_S, self._keep_s / 4)))
+            try:
+                await self.prune()
+            except StoreUnavailable:
+                log.warning("prune_failed")
+
+    async def prune(self) -> None:
+        """Forget what is due.
+
+        Raises:
+            StoreUnavailable: nothing was forgotten.
+        """
+        self._former |= dict(await self._store.prune(self._now() - self._keep_s))
+        while len(self._former) > _REMEMBERED:
+            self._former.popitem(last=False)
+
+    def former_owner(self, job_id: str) -> Owner | None:
+        """Whose a forgotten job was, as long as that is remembered."""
+        return self._former.get(job_id)
