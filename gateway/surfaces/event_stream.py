@@ -8,8 +8,9 @@ more. So a slow reader holds nothing but its own place.
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from random import Random
 from typing import NamedTuple
 
@@ -46,12 +47,18 @@ class Format(NamedTuple):
 
     Attributes:
         exact: it cannot say that a text begins anew (`Channel.subscribe`).
+        hello: what every connection begins with.
+        first: a frame before the first event, for readers who bring no cursor.
+        resumable: its events have ids, so that readers who are cut off come back for the rest;
+            others are never cut for their age.
     """
 
     name: str
     framer: Callable[[], Framer]
     exact: bool = False
     hello: bytes = b":\n"
+    first: bytes = b""
+    resumable: bool = True
 
     def view(self, channel: Channel, *, chunked: bool) -> View:
         """The channel's log in this format, cut into HTTP's chunks or plain."""
@@ -226,16 +233,43 @@ class Streams:
         """
         cursor = cursor_of(request)
         with self._room(principal.tenant.name):
-            async with self._core.channel(job) as channel:
-                max_age_s = self._max_age_s * self._rng.uniform(0.8, 1.2)
-                stream = EventStream(channel, cursor, format, max_age_s)
-                try:
-                    if stream.subscriber.finished and not channel.closed:
-                        return web.Response(status=204, headers=_HEADERS)
-                    return await self._run(stream, request, job, format)
-                finally:
-                    self._open.discard(stream)
-                    stream.leave()
+            return await self._serve(request, job, format, cursor)
+
+    async def begin(
+        self,
+        request: web.Request,
+        principal: Principal,
+        submit: Callable[[], Awaitable[Job]],
+        format_of: Callable[[Job], Format],
+    ) -> web.StreamResponse:
+        """Make a job and answer with its events from the first on, whatever cursor is brought.
+
+        Raises:
+            Unavailable: too many streams are open; no job was made.
+            GatewayError: what `submit` raises.
+        """
+        with self._room(principal.tenant.name):
+            job = await submit()
+            return await self._serve(request, job, format_of(job), None)
+
+    async def _serve(
+        self, request: web.Request, job: Job, format: Format, cursor: Cursor | None
+    ) -> web.StreamResponse:
+        hello = format.hello
+        if format.resumable:
+            hello += sse.retry(self._rng.randint(1000, 2000))
+        if cursor is None:
+            hello += format.first
+        async with self._core.channel(job) as channel:
+            max_age_s = self._max_age_s * self._rng.uniform(0.8, 1.2) if format.resumable else inf
+            stream = EventStream(channel, cursor or START, format, max_age_s)
+            try:
+                if stream.subscriber.finished and not channel.closed:
+                    return web.Response(status=204, headers=_HEADERS)
+                return await self._run(stream, request, job, format._replace(hello=hello))
+            finally:
+                self._open.discard(stream)
+                stream.leave()
 
     async def _run(
         self, stream: EventStream, request: web.Request, job: Job, format: Format
@@ -252,8 +286,7 @@ class Streams:
         _bound_send_buffer(request)
         self._open.add(stream)
         self._arm()
-        hello = format.hello + sse.retry(self._rng.randint(1000, 2000))
-        await stream.run(request, response, format._replace(hello=hello))
+        await stream.run(request, response, format)
         return response
 
     @contextmanager
@@ -280,14 +313,16 @@ class Streams:
         self._arm()
 
 
-def cursor_of(request: web.Request) -> Cursor:
+def cursor_of(request: web.Request) -> Cursor | None:
     """Where the reader is: the header beats the query, which EventSource repeats for ever.
+
+    None for one who has read nothing yet.
 
     Raises:
         BadCursor: it has no such form.
     """
     text = request.headers.get("Last-Event-ID") or request.query.get("last_event_id")
-    return Cursor.parse(text) if text else START
+    return Cursor.parse(text) if text else None
 
 
 def _bound_send_buffer(request: web.Request) -> None:
