@@ -56,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     start: Annotated[Start, rules.choice(Start)] = Start.ON_INIT
     connect_timeout: Annotated[float, rules.seconds(0.01, _DAY)] = 60.0
     abandon_after: Annotated[float, rules.seconds(0.01, _YEAR)] = 300.0
+    on_disconnect: Annotated[str, rules.word(("cancel", "continue"))] = "cancel"
     disconnect_grace: Annotated[float, rules.seconds(0, _DAY)] = 10.0
     drain_timeout: Annotated[float, rules.seconds(0, _DAY)] = 30.0
 

@@ -1,6 +1,6 @@
 """How the gateway is: for people, for supervisors, for load balancers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -14,15 +14,21 @@ class Health:
     """`/health` for people, `/health/live` and `/health/ready` for supervisors."""
 
     def __init__(
-        self, core: Core, providers: Mapping[str, str], uptime_s: Callable[[], float]
+        self,
+        core: Core,
+        providers: Mapping[str, str],
+        conversations: Callable[[], Awaitable[int]],
+        uptime_s: Callable[[], float],
     ) -> None:
         """Report on `core`.
 
         Args:
             providers: how each provider was at its last check; the caller keeps it fresh.
+            conversations: how many are kept.
         """
         self._core = core
         self._providers = providers
+        self._conversations = conversations
         self._uptime_s = uptime_s
         self.door = Door(
             "status",
@@ -43,7 +49,7 @@ class Health:
                 "active_workers": self._core.active_workers,
                 "uptime": in_days(self._uptime_s()),
                 "together_ai_status": self._providers.get("together", "no key"),
-                "conversations_in_memory": 0,
+                "conversations_in_memory": await self._conversations(),
                 "providers": dict(self._providers),
             }
         )

@@ -1,0 +1,163 @@
+"""The conversations that chats leave: listed, read, deleted by whoever they belong to.
+
+`GET /api/conversations`, `GET /api/conversations/{id}`, `DELETE /api/conversations/{id}`.
+"""
+
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Any
+
+from aiohttp import web
+
+from gateway.conversations import (
+    Conversation,
+    Conversations,
+    Place,
+    Summary,
+    Turn,
+    is_conversation_id,
+)
+from gateway.engine.core import Principal
+from gateway.errors import GatewayError, InvalidRequest, NotFound
+from gateway.jobs import Job, State
+from gateway.surfaces.door import Access, Desk, Door, Route, answer
+
+_PAGE = 50
+_PAGE_MOST = 200
+
+
+class Archive:
+    """The routes, and what the chat itself needs of its conversations."""
+
+    def __init__(self, desk: Desk, conversations: Conversations) -> None:
+        self._desk = desk
+        self._conversations = conversations
+        # To make, not to read: a stream token reads one job, and no conversation.
+        self.door = Door(
+            "conversations",
+            shape,
+            [
+                Route("GET", "/api/conversations", self.list, Access.MAKE),
+                Route("GET", "/api/conversations/{id}", self.read, Access.MAKE),
+                Route("DELETE", "/api/conversations/{id}", self.delete, Access.MAKE),
+            ],
+        )
+
+    async def list(self, request: web.Request) -> web.Response:
+        """The caller's own, the last changed first, a page at a time."""
+        principal = self._desk.principal(request)
+        limit, before = _limit(request.query.get("limit")), _before(request.query.get("before"))
+        user = principal.user if principal.proven else request.query.get("user_id") or None
+        found = await self._conversations.recent(principal.tenant.name, user, before, limit + 1)
+        more = len(found) > limit
+        return answer(
+            {
+                "conversations": [_summarized(each) for each in found[:limit]],
+                "next": _written(found[limit - 1].place) if more else None,
+            }
+        )
+
+    async def read(self, request: web.Request) -> web.Response:
+        """All that was said, oldest first."""
+        principal = self._desk.principal(request)
+        conversation = await self.own(principal, request.match_info["id"])
+        return answer(
+            {"conversation_id": conversation.id, "messages": conversation.messages},
+        )
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Forget a conversation. An answer that is still under way is not kept any more."""
+        principal = self._desk.principal(request)
+        conversation = await self.own(principal, request.match_info["id"])
+        await self._conversations.delete(conversation.id)
+        return answer({"conversation_id": conversation.id, "status": "deleted"})
+
+    async def own(
+        self, principal: Principal, conversation_id: str, user: str | None = None
+    ) -> Conversation:
+        """A conversation of the principal's.
+
+        Args:
+            user: for whom the tenant asks, where it says so; only theirs then.
+
+        Raises:
+            NotFound: unknown, or somebody else's.
+        """
+        known = is_conversation_id(conversation_id)
+        found = await self._conversations.get(conversation_id) if known else None
+        if found is None or not principal.may_read(found.id, found.owner):
+            raise _unknown()
+        if not principal.proven and user is not None and user != found.owner.user:
+            raise _unknown()
+        return found
+
+    async def begin(self, conversation: Conversation) -> None:
+        """Keep a new conversation, in which nothing has been said yet."""
+        await self._conversations.create(conversation)
+
+    async def undo(self, conversation: Conversation) -> None:
+        """Forget a conversation that did not come to be."""
+        await self._conversations.delete(conversation.id)
+
+    async def keep(self, job: Job, conversation_id: str) -> None:
+        """Add a job's question and answer to a conversation, if the answer is whole.
+
+        Of one that failed or was stopped neither is kept. Twice is as once.
+        """
+        if job.state is not State.COMPLETED or job.outcome is None or job.finished_at is None:
+            return
+        turn = Turn(id=job.id, question=job.request.prompt, answer=job.outcome.answer)
+        await self._conversations.append(conversation_id, turn, job.finished_at)
+
+
+def shape(error: GatewayError) -> dict[str, Any]:
+    """An error as the chat's doors write it."""
+    said = {"code": error.code, "message": str(error)}
+    return {"error": {**said, "param": error.field} if error.field else said}
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such conversation.", field="conversation_id")
+
+
+def _summarized(summary: Summary) -> dict[str, Any]:
+    return {
+        "conversation_id": summary.id,
+        "created_at": _time(summary.created_at),
+        "updated_at": _time(summary.updated_at),
+        "message_count": summary.message_count,
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _limit(text: str | None) -> int:
+    if not text:
+        return _PAGE
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 0 < int(text) <= _PAGE_MOST):
+        raise InvalidRequest(f"limit must be from 1 to {_PAGE_MOST}.", field="limit")
+    return int(text)
+
+
+def _written(place: Place) -> str:
+    return f"{place.updated_at!r}~{place.id}"
+
+
+def _before(text: str | None) -> Place | None:
+    """The place that `_written` wrote.
+
+    Raises:
+        InvalidRequest: anything else.
+    """
+    if not text:
+        return None
+    time, _, conversation_id = text.partition("~")
+    try:
+        place = Place(float(time), conversation_id)
+    except ValueError:
+        place = Place(float("nan"), "")
+    if not isfinite(place.updated_at) or not is_conversation_id(place.id):
+        raise InvalidRequest("before must be the `next` of an earlier page.", field="before")
+    return place
