@@ -1,11 +1,12 @@
-"""The simulator as a server of its own: OpenAI's wire, with faults on demand.
+"""The simulator as a server of its own: OpenAI's wire and Anthropic's, with faults on demand.
 
     POST /v1/chat/completions    streamed or whole; `model` is a script of providers/simulator.py
-    GET  /v1/models              the texts it knows
+    POST /v1/messages            the same in Anthropic's words
+    GET  /v1/models              the texts it knows, for either
     GET  /simulator/stats        how many answers were asked for, are open, ended, were left early
 
-A header `X-Simulate: gap=0&cut=5` beats the parameters in the model's name. Any bearer key is
-good, but one that begins with `bad-key`. It is the upstream of tests and benchmarks, so it
+A header `X-Simulate: gap=0&cut=5` beats the parameters in the model's name. Any key is good,
+but one that begins with `bad-key`. It is the upstream of tests and benchmarks, so it
 spends little: one timer for all streams, and frames that are encoded once for all of them.
 """
 
@@ -13,15 +14,16 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aiohttp import web
 
 from gateway.errors import GatewayError
 from gateway.messages import Message, Request
-from gateway.providers.simulator import Fault, Script, read_script, tool_names
-from gateway.providers.simulator_wire import MALFORMED, Cue, Scene, error, stream, whole
+from gateway.providers import anthropic_wire, simulator_wire
+from gateway.providers.simulator import Fault, Script, Step, read_script, tool_names
+from gateway.providers.simulator_wire import Cue, Frames, Scene, stream
 
 # Seconds. Streams that are due within one tick are served by one wake-up.
 _TICK_S = 0.001
@@ -196,6 +198,60 @@ class Completion(msgspec.Struct, frozen=True):
         )
 
 
+class Inquiry(msgspec.Struct, frozen=True):
+    """What is read of the body of POST /v1/messages."""
+
+    model: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    stream: bool = False
+    tools: tuple[dict[str, Any], ...] = ()
+
+    def scene(self, created: int) -> Scene:
+        """All that the answer depends on, beside the script."""
+        return Scene(
+            model=self.model,
+            prompt=next((_text(m) for m in reversed(self.messages) if m.role == "user"), ""),
+            max_tokens=self.max_tokens,
+            tools=tuple(str(tool.get("name")) for tool in self.tools),
+            usage=True,
+            created=created,
+        )
+
+
+def _text(message: Message) -> str:
+    parts = message.content or ()
+    if isinstance(parts, str):
+        return parts
+    return "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
+
+
+class Wire(NamedTuple):
+    """How a provider's API looks from outside."""
+
+    body: type[Completion] | type[Inquiry]
+    frames: Callable[[Script, Scene], Frames]
+    whole: Callable[[list[Step], Scene], dict[str, Any]]
+    error: Callable[[str, int], dict[str, Any]]
+    malformed: bytes
+
+
+OPENAI = Wire(
+    Completion,
+    simulator_wire.Chunks,
+    simulator_wire.whole,
+    simulator_wire.error,
+    simulator_wire.MALFORMED,
+)
+ANTHROPIC = Wire(
+    Inquiry,
+    anthropic_wire.Frames,
+    anthropic_wire.whole,
+    anthropic_wire.error,
+    anthropic_wire.MALFORMED,
+)
+
+
 class Simulation:
     """The handlers of one server, and what they share."""
 
@@ -207,29 +263,39 @@ class Simulation:
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/chat/completions"""
+        return await self._answer(request, OPENAI)
+
+    async def message(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/messages"""
+        return await self._answer(request, ANTHROPIC)
+
+    async def _answer(self, request: web.Request, wire: Wire) -> web.StreamResponse:
         self.stats.requests += 1
-        if not _accepted(request):
-            return self._refuse(401, "Incorrect API key provided.")
+        if not _accepted(request, wire):
+            return self._refuse(wire, 401, "Incorrect API key provided.")
+        if wire is ANTHROPIC and "anthropic-version" not in request.headers:
+            return self._refuse(wire, 400, "anthropic-version: header is required")
         try:
-            asked = msgspec.json.decode(await request.read(), type=Completion)
+            asked = msgspec.json.decode(await request.read(), type=wire.body)
             script = read_script(asked.model, request.headers.get("X-Simulate", ""))
         except (msgspec.DecodeError, GatewayError) as error:
-            return self._refuse(400, str(error))
+            return self._refuse(wire, 400, str(error))
         scene = asked.scene(self._created)
         status = script.refusal(self._refused[script, scene.prompt])
         if status is not None:
             self._refused[script, scene.prompt] += script.refuse is not None
-            return self._refuse(status, "The simulator was told to refuse.", script.retry_after)
+            told = "The simulator was told to refuse."
+            return self._refuse(wire, status, told, script.retry_after)
         if asked.stream:
-            return await self._stream(request, stream(script, scene))
-        return await self._whole(request, script, scene)
+            return await self._stream(request, stream(script, scene, wire.frames))
+        return await self._whole(request, wire, script, scene)
 
     def _refuse(
-        self, status: int, message: str, retry_after_s: float | None = None
+        self, wire: Wire, status: int, message: str, retry_after_s: float | None = None
     ) -> web.Response:
         self.stats.refused += 1
         headers = {} if retry_after_s is None else {"Retry-After": f"{retry_after_s:g}"}
-        return web.json_response(error(message, status), status=status, headers=headers)
+        return web.json_response(wire.error(message, status), status=status, headers=headers)
 
     async def _stream(self, request: web.Request, cues: tuple[Cue, ...]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Cache-Control": "no-cache"})
@@ -250,26 +316,30 @@ class Simulation:
         return response
 
     async def _whole(
-        self, request: web.Request, script: Script, scene: Scene
+        self, request: web.Request, wire: Wire, script: Script, scene: Scene
     ) -> web.StreamResponse:
         steps = list(script.plan(scene.prompt, scene.max_tokens, scene.tools))
         await asyncio.sleep(sum(step.after_s for step in steps))
         match steps[-1].part:
             case Fault.ERROR:
-                return self._refuse(500, "The simulator was told to fail.")
+                return self._refuse(wire, 500, simulator_wire.TOLD_TO_FAIL)
             case Fault.MALFORMED:
-                return web.Response(body=MALFORMED, content_type="application/json")
+                return web.Response(body=wire.malformed, content_type="application/json")
             case Fault.STALL:
                 await asyncio.Event().wait()
             case Fault.CUT if request.transport is not None:
                 request.transport.close()
-        return web.json_response(whole(steps, scene))
+        return web.json_response(wire.whole(steps, scene))
 
     async def models(self, request: web.Request) -> web.Response:
-        """GET /v1/models"""
-        if not _accepted(request):
-            return self._refuse(401, "Incorrect API key provided.")
+        """GET /v1/models, in the words of the wire whose key comes with it."""
+        wire = ANTHROPIC if "x-api-key" in request.headers else OPENAI
+        if not _accepted(request, wire):
+            return self._refuse(wire, 401, "Incorrect API key provided.")
         known = ["simulator", "echo", "lorem", "unicode"]
+        if wire is ANTHROPIC:
+            models = [{"type": "model", "id": id, "display_name": id} for id in known]
+            return web.json_response({"data": models, "has_more": False})
         shape = {"object": "model", "created": self._created, "owned_by": "simulator"}
         return web.json_response({"object": "list", "data": [{"id": id, **shape} for id in known]})
 
@@ -278,9 +348,13 @@ class Simulation:
         return web.json_response(self.stats.values())
 
 
-def _accepted(request: web.Request) -> bool:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and bool(key) and not key.startswith("bad-key")
+def _accepted(request: web.Request, wire: Wire) -> bool:
+    if wire is ANTHROPIC:
+        key = request.headers.get("x-api-key", "")
+    else:
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        key = key if scheme.lower() == "bearer" else ""
+    return bool(key) and not key.startswith("bad-key")
 
 
 STATS = web.AppKey("stats", Stats)
@@ -292,6 +366,7 @@ def build() -> web.Application:
     app[STATS] = Stats()
     simulation = Simulation(app[STATS], created=int(time.time()))
     app.router.add_post("/v1/chat/completions", simulation.complete)
+    app.router.add_post("/v1/messages", simulation.message)
     app.router.add_get("/v1/models", simulation.models)
     app.router.add_get("/simulator/stats", simulation.show_stats)
     return app

@@ -217,3 +217,77 @@ async def test_it_serves_on_a_free_port_until_cancelled() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+# Anthropic's wire --------------------------------------------------------------------------------
+
+ANTHROPIC = {"x-api-key": "any", "anthropic-version": "2023-06-01"}
+
+
+async def test_a_message_is_anthropic_s(client: Client) -> None:
+    """Named events: the message opens with its usage, its blocks in turn, then its stop."""
+    body = asking(f"echo?{FAST}&tools=1", stream=True, max_tokens=9)
+    response = await client.post("/v1/messages", json=body, headers=ANTHROPIC)
+    events = Decoder().feed(await response.read())
+    found = [json.loads(event.data) for event in events]
+    assert [event.event for event in events] == [each["type"] for each in found]
+    assert [each["type"] for each in found] == [
+        *("message_start", "ping"),
+        *("content_block_start", "content_block_delta", "content_block_delta"),
+        *("content_block_stop", "content_block_start"),
+        *("content_block_delta", "content_block_delta", "content_block_delta"),
+        *("content_block_stop", "message_delta", "message_stop"),
+    ]
+    assert found[0]["message"]["usage"] == {"input_tokens": 2, "output_tokens": 1}
+    assert [each.get("index") for each in found[2:-2]] == [0, 0, 0, 0, 1, 1, 1, 1, 1]
+    assert found[-2]["delta"]["stop_reason"] == "tool_use"
+    assert found[-2]["usage"] == {"output_tokens": 2}
+
+
+async def test_a_whole_message_is_anthropic_s(client: Client) -> None:
+    """Without `stream` the message is one object."""
+    body = asking(f"echo?{FAST}&tools=1", max_tokens=9)
+    answer = await (await client.post("/v1/messages", json=body, headers=ANTHROPIC)).json()
+    text, call = answer["content"]
+    assert (text, call["input"]) == (
+        {"type": "text", "text": "one two"},
+        {"prompt": "one two", "call": 0},
+    )
+    assert (answer["stop_reason"], answer["usage"]) == (
+        "tool_use",
+        {"input_tokens": 2, "output_tokens": 2},
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields", "status", "kind"),
+    [
+        ({"x-api-key": "bad-key-1"}, {}, 401, "authentication_error"),
+        ({"x-api-key": ""}, {}, 401, "authentication_error"),
+        ({}, {"max_tokens": None}, 400, "invalid_request_error"),
+        ({}, {"model": "echo?status=529"}, 529, "overloaded_error"),
+        ({}, {"model": "echo?status=503"}, 503, "api_error"),
+    ],
+)
+async def test_refusals_are_anthropic_s(
+    client: Client, changes: dict[str, str], fields: dict[str, Any], status: int, kind: str
+) -> None:
+    """Key, ceiling and version are needed; an error has a type of Anthropic's."""
+    body = {**asking("echo", max_tokens=9), **fields}
+    response = await client.post("/v1/messages", json=body, headers={**ANTHROPIC, **changes})
+    assert (response.status, (await response.json())["error"]["type"]) == (status, kind)
+
+
+async def test_the_version_of_the_wire_is_needed(client: Client) -> None:
+    """As it is at Anthropic."""
+    headers = {"x-api-key": "any"}
+    response = await client.post("/v1/messages", json=asking("echo", max_tokens=9), headers=headers)
+    assert (response.status, "anthropic-version" in await response.text()) == (400, True)
+
+
+async def test_models_are_listed_for_either_key(client: Client) -> None:
+    """The list has the shape of the wire whose key comes with the request."""
+    theirs = await (await client.get("/v1/models", headers=ANTHROPIC)).json()
+    ours = await (await client.get("/v1/models")).json()
+    assert (theirs["has_more"], ours["object"]) == (False, "list")
+    assert [one["id"] for one in theirs["data"]] == [one["id"] for one in ours["data"]]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -28,6 +28,8 @@ UNREACHABLE = "The AI service cannot be reached."
 
 # Some providers have their own words for the end.
 _FINISH = {"eos": "stop", "stop_sequence": "stop", "function_call": "tool_calls"}
+
+T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -144,7 +146,7 @@ class Translator:
             if data == b"[DONE]":
                 self.done = True
                 return None
-            chunk = _decode_leniently(data)
+            chunk = decode_leniently(data, _Chunk)
         if chunk.error is not None or chunk.usage is not None:
             self._read_rarities(chunk)
         if not chunk.choices:
@@ -183,7 +185,7 @@ class Translator:
 
     def _read_rarities(self, chunk: _Chunk) -> None:
         if chunk.error is not None:
-            _log.warning("provider_reported_error", error_type=_error_type(chunk.error))
+            _log.warning("provider_reported_error", error_type=error_type(chunk.error))
             raise ProviderError(REPORTED, retryable=True)
         self._usage = chunk.usage
 
@@ -217,17 +219,20 @@ class _Call:
         )
 
 
-def _decode_leniently(data: bytes) -> _Chunk:
-    """A chunk that msgspec refused: it may hold half a surrogate pair, which JSON allows."""
+def decode_leniently(data: bytes, kind: type[T]) -> T:
+    """What msgspec refused: it may hold half a surrogate pair, which JSON allows.
+
+    Raises:
+        ProviderError: it is not JSON, or nothing of that kind.
+    """
     try:
-        chunk = msgspec.convert(json.loads(data), _Chunk)
+        return msgspec.convert(json.loads(data), kind)
     except (ValueError, RecursionError):
         _log.warning("provider_sent_malformed_chunk", size_bytes=len(data))
         raise ProviderError(NOT_JSON, retryable=True) from None
-    return chunk
 
 
-def _error_type(error: Any) -> str:
+def error_type(error: Any) -> str:
     """The provider's word for the kind of error, short enough to log."""
     kind = error.get("type") or error.get("code") if isinstance(error, dict) else None
     return str(kind)[:40]

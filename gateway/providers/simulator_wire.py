@@ -1,17 +1,19 @@
-"""A simulated answer in OpenAI's wire format: what is written, and when. Pure.
+"""A simulated answer on the wire: what is written, and when. OpenAI's format; pure.
 
 https://platform.openai.com/docs/api-reference/chat-streaming
+Anthropic's format is anthropic_wire.py's.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from gateway.events import Completed, Delta, ToolCall, Usage
 from gateway.providers.simulator import Fault, Script, Split, Step
 from gateway.sse import frame
 
+TOLD_TO_FAIL = "The simulator was told to fail."
 MALFORMED = b'{"choices":[{"delta":{"content":"no end'
 
 # Seconds between the halves of a torn character, so that they do not meet in one read.
@@ -36,30 +38,98 @@ class Cue(NamedTuple):
     part: bytes | Fault
 
 
+class Frames(Protocol):
+    """One answer's frames in the format of one wire."""
+
+    def opening(self) -> bytes:
+        """What comes before the first word."""
+        ...
+
+    def text(self, text: str) -> bytes:
+        """One piece of text. A lone surrogate stays one."""
+        ...
+
+    def call(self, call: ToolCall) -> bytes:
+        """A tool call, its arguments in two pieces."""
+        ...
+
+    def ending(self, finish_reason: str, usage: Usage | None) -> bytes:
+        """All that comes after the last word."""
+        ...
+
+    def error(self) -> bytes:
+        """An error in mid-stream."""
+        ...
+
+    def malformed(self) -> bytes:
+        """An event that is not JSON."""
+        ...
+
+
+class Chunks:
+    """OpenAI's frames."""
+
+    def __init__(self, script: Script, scene: Scene) -> None:
+        self._head = _head("chat.completion.chunk", scene)
+        self._counted = scene.usage
+        # OpenAI has the field in every chunk once usage was asked for.
+        self._usage: dict[str, None] = {"usage": None} if scene.usage else {}
+        self._escaped = script.split is Split.SURROGATES
+
+    def opening(self) -> bytes:
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def text(self, text: str) -> bytes:
+        return self._chunk({"content": text})
+
+    def call(self, call: ToolCall) -> bytes:
+        return b"".join(self._chunk(delta) for delta in _call_deltas(call))
+
+    def ending(self, finish_reason: str, usage: Usage | None) -> bytes:
+        last = self._chunk({}, finish=finish_reason)
+        if usage is not None and self._counted:
+            last += self._frame({**self._head, "choices": [], "usage": _counts(usage)})
+        return last + frame(b"[DONE]")
+
+    def error(self) -> bytes:
+        return frame(json.dumps(error(TOLD_TO_FAIL, 500)))
+
+    def malformed(self) -> bytes:
+        return frame(MALFORMED)
+
+    def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return self._frame({**self._head, "choices": [choice], **self._usage})
+
+    def _frame(self, chunk: dict[str, Any]) -> bytes:
+        return frame(json.dumps(chunk, ensure_ascii=self._escaped, separators=(",", ":")))
+
+
 # Cached: a thousand readers of one script share its bytes.
 @lru_cache(maxsize=256)
-def stream(script: Script, scene: Scene) -> tuple[Cue, ...]:
+def stream(
+    script: Script, scene: Scene, format: Callable[[Script, Scene], Frames] = Chunks
+) -> tuple[Cue, ...]:
     """A streamed answer. Only Fault.CUT and Fault.STALL, which have no bytes, are left as faults.
 
     It ends in a fault, or with the last bytes.
     """
-    chunks = _Chunks(scene, script.split)
-    usage = b""
+    frames = format(script, scene)
+    usage: Usage | None = None
     after_s = 0.0
     cues: list[Cue] = []
     for step in script.plan(scene.prompt, scene.max_tokens, scene.tools):
         after_s += step.after_s
         if isinstance(step.part, Usage):
-            usage = chunks.usage(step.part) if scene.usage else b""
+            usage = step.part
         elif isinstance(step.part, Completed):
-            finish = chunks.chunk({}, finish=step.part.finish_reason)
-            cues.append(Cue(after_s, finish + usage + frame(b"[DONE]")))
+            cues.append(Cue(after_s, frames.ending(step.part.finish_reason, usage)))
             cues.append(Cue(script.linger, b""))
         elif step.part is not Fault.END:
-            head, *tail = _cues(chunks, step.part)
+            head, *tail = _cues(frames, step.part, script.split)
             cues += [Cue(after_s + head.after_s, head.part), *tail]
             after_s = 0.0
-    return (Cue(0.0, chunks.chunk({"role": "assistant", "content": ""})), *cues)
+    return (Cue(0.0, frames.opening()), *cues)
 
 
 def whole(steps: list[Step], scene: Scene) -> dict[str, Any]:
@@ -87,56 +157,35 @@ def error(message: str, status: int) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
 
-class _Chunks:
-    """Frames of one answer."""
-
-    def __init__(self, scene: Scene, split: Split | None) -> None:
-        self._head = _head("chat.completion.chunk", scene)
-        # OpenAI has the field in every chunk once usage was asked for.
-        self._usage: dict[str, None] = {"usage": None} if scene.usage else {}
-        self.split = split
-
-    def chunk(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return self._frame({**self._head, "choices": [choice], **self._usage})
-
-    def usage(self, usage: Usage) -> bytes:
-        return self._frame({**self._head, "choices": [], "usage": _counts(usage)})
-
-    def _frame(self, chunk: dict[str, Any]) -> bytes:
-        escaped = self.split is Split.SURROGATES
-        return frame(json.dumps(chunk, ensure_ascii=escaped, separators=(",", ":")))
-
-
-def _cues(chunks: _Chunks, part: Delta | ToolCall | Fault) -> Iterator[Cue]:
+def _cues(frames: Frames, part: Delta | ToolCall | Fault, split: Split | None) -> Iterator[Cue]:
     match part:
         case Delta():
-            yield from _text_cues(chunks, part.text)
+            yield from _text_cues(frames, part.text, split)
         case ToolCall():
-            yield Cue(0.0, b"".join(chunks.chunk(delta) for delta in _call_deltas(part)))
+            yield Cue(0.0, frames.call(part))
         case Fault.MALFORMED:
-            yield Cue(0.0, frame(MALFORMED))
+            yield Cue(0.0, frames.malformed())
         case Fault.ERROR:
-            yield Cue(0.0, frame(json.dumps(error("The simulator was told to fail.", 500))))
+            yield Cue(0.0, frames.error())
         case _:
             yield Cue(0.0, part)
 
 
-def _text_cues(chunks: _Chunks, text: str) -> Iterator[Cue]:
+def _text_cues(frames: Frames, text: str, split: Split | None) -> Iterator[Cue]:
     """One delta, torn as the script wants it where it can be torn."""
     wide = next((i for i, character in enumerate(text) if character > "\uffff"), None)
-    if wide is None or chunks.split is None:
-        yield Cue(0.0, chunks.chunk({"content": text}))
-    elif chunks.split is Split.BYTES:
-        bytes_ = chunks.chunk({"content": text})
+    if wide is None or split is None:
+        yield Cue(0.0, frames.text(text))
+    elif split is Split.BYTES:
+        bytes_ = frames.text(text)
         middle = bytes_.index(text[wide].encode()) + 2
         yield Cue(0.0, bytes_[:middle])
         yield Cue(_TEAR_S, bytes_[middle:])
     else:
         code = ord(text[wide]) - 0x10000
         high, low = chr(0xD800 + (code >> 10)), chr(0xDC00 + (code & 0x3FF))
-        yield Cue(0.0, chunks.chunk({"content": text[:wide] + high}))
-        yield Cue(0.0, chunks.chunk({"content": low + text[wide + 1 :]}))
+        yield Cue(0.0, frames.text(text[:wide] + high))
+        yield Cue(0.0, frames.text(low + text[wide + 1 :]))
 
 
 def _call_deltas(call: ToolCall) -> Iterator[dict[str, Any]]:

@@ -55,6 +55,8 @@ async def play_until_failure(provider: Provider, model: str) -> tuple[str, Provi
 class ProviderConformance:
     """The suite. Each test has a provider of its own, started, with a good key."""
 
+    path = "/v1/chat/completions"
+
     def make(self, base_url: str, key: str) -> Provider:
         """A provider of the kind under test, not started."""
         raise AssertionError("a suite says which provider it is about")
@@ -127,6 +129,7 @@ class ProviderConformance:
             (500, ProviderError, True),
             (503, ProviderError, True),
             (504, ProviderTimeout, True),
+            (529, ProviderError, True),
         ],
     )
     async def test_a_status_says_whether_to_try_again(
@@ -237,7 +240,7 @@ class ProviderConformance:
             await provider.start()
             _, error = await play_until_failure(provider, "echo")
             await provider.stop()
-        assert (asked, error.retryable) == (["/v1/chat/completions"], False)
+        assert (asked, error.retryable) == ([self.path], False)
 
     async def test_many_streams_at_once(self, provider: Provider, upstream: Upstream) -> None:
         """No pool of a library's default size holds the streams back."""

@@ -1,0 +1,198 @@
+"""Anthropic's streamed Messages as values: what comes back, and what failures mean. Pure.
+
+https://docs.anthropic.com/en/api/messages-streaming
+What a provider wrote never becomes the text of an error.
+"""
+
+from typing import Any
+
+import msgspec
+import structlog
+
+from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
+from gateway.events import Completed, Delta, ToolCall, Usage
+from gateway.providers import Output, surrogates
+from gateway.providers.dialect import (
+    ENDED_EARLY,
+    REFUSED_KEY,
+    REPORTED,
+    decode_leniently,
+    error_type,
+)
+
+_FINISH = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+
+_encode = msgspec.json.Encoder().encode
+_log = structlog.get_logger(__name__)
+
+
+class _Usage(msgspec.Struct, gc=False):
+    input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: Any = None
+
+
+class _Said(msgspec.Struct, gc=False):
+    text: str | None = None
+    partial_json: str | None = None
+    stop_reason: str | None = None
+
+
+class _Opening(msgspec.Struct):
+    usage: _Usage | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str
+    index: int = 0
+    delta: _Said | None = None
+    content_block: _Block | None = None
+    message: _Opening | None = None
+    usage: _Usage | None = None
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+class Translator:
+    """Turns the events of one streamed message into ours.
+
+    Attributes:
+        done: the message has stopped; nothing can follow.
+    """
+
+    __slots__ = ("_calls", "_counts", "_finish", "_half", "done")
+
+    def __init__(self) -> None:
+        self.done = False
+        self._calls: dict[int, _Call] = {}
+        # The last figure of each kind: they are told in two events.
+        self._counts: dict[str, int] = {}
+        self._finish: str | None = None
+        # A high surrogate whose other half is still to come.
+        self._half = ""
+
+    def feed(self, data: bytes) -> Delta | None:
+        """Read the data of one event; the text in it, if any.
+
+        Raises:
+            ProviderError: it is not JSON, or it reports an error.
+        """
+        try:
+            event = _decode(data)
+        except (msgspec.DecodeError, RecursionError):
+            event = decode_leniently(data, _Event)
+        said = event.delta
+        if said is None or event.type != "content_block_delta":
+            text = self._read_rarities(event)
+        elif said.partial_json is not None:
+            if event.index in self._calls:
+                self._calls[event.index].arguments.append(said.partial_json)
+            return None
+        else:
+            # Thoughts, signatures and citations have other fields.
+            text = said.text
+        if not text:
+            return None
+        if self._half or not text.isascii():
+            text, self._half = surrogates.meet(self._half, text)
+        return Delta(text=text) if text else None
+
+    def end(self) -> list[Output]:
+        """What is left to say when the stream is over; at last Completed.
+
+        Raises:
+            ProviderError: the message never stopped.
+        """
+        if not self.done and self._finish is None:
+            raise ProviderError(ENDED_EARLY, retryable=True)
+        left: list[Output] = [Delta(text="\ufffd")] if self._half else []
+        left += (call.whole(index) for index, call in sorted(self._calls.items()))
+        if self._counts:
+            left.append(self._usage())
+        finish = self._finish or ("tool_use" if self._calls else "end_turn")
+        left.append(Completed(finish_reason=_FINISH.get(finish, finish)))
+        return left
+
+    def _usage(self) -> Usage:
+        counts = dict(self._counts)
+        written = counts.pop("output_tokens", 0)
+        # What the cache held, or was given to hold, was read as well.
+        return Usage(prompt_tokens=sum(counts.values()), completion_tokens=written)
+
+    def _read_rarities(self, event: _Event) -> str | None:
+        """Read what is no delta; the text that a block begins with, if any."""
+        match event.type:
+            case "error":
+                raise _reported(event.error)
+            case "message_start" if event.message is not None:
+                self._count(event.message.usage)
+            case "content_block_start" if (block := event.content_block) is not None:
+                if block.type == "tool_use":
+                    self._calls[event.index] = _Call(block)
+                return block.text if block.type == "text" else None
+            case "message_delta":
+                self._count(event.usage)
+                if event.delta is not None:
+                    self._finish = event.delta.stop_reason or self._finish
+            case "message_stop":
+                self.done = True
+        return None
+
+    def _count(self, usage: _Usage | None) -> None:
+        if usage is not None:
+            counts = msgspec.structs.asdict(usage)
+            self._counts |= {name: count for name, count in counts.items() if count is not None}
+
+
+class _Call:
+    """A tool call under construction."""
+
+    __slots__ = ("_block", "arguments")
+
+    def __init__(self, block: _Block) -> None:
+        self._block = block
+        self.arguments: list[str] = []
+
+    def whole(self, index: int) -> ToolCall:
+        block = self._block
+        arguments = "".join(self.arguments) or _encode(block.input or {}).decode()
+        return ToolCall(
+            id=surrogates.join(block.id or f"call_{index}"),
+            name=surrogates.join(block.name or ""),
+            arguments=surrogates.join(arguments),
+        )
+
+
+def _reported(error: Any) -> ProviderError:
+    """What an error event means: by its type, as the status would have said before the stream."""
+    kind = error_type(error)
+    _log.warning("provider_reported_error", error_type=kind)
+    match kind:
+        case "authentication_error" | "permission_error":
+            return ProviderError(REFUSED_KEY)
+        case "invalid_request_error" | "not_found_error" | "request_too_large":
+            return ProviderRefused()
+        case "rate_limit_error":
+            return ProviderRateLimited(retryable=True)
+        case "timeout_error":
+            return ProviderTimeout(retryable=True)
+    return ProviderError(REPORTED, retryable=True)
