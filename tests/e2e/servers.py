@@ -105,8 +105,16 @@ class Server:
     def connections_to(self, origin: str) -> int:
         """Open connections to a server elsewhere."""
         port = urlsplit(origin).port
-        connections = psutil.Process(self.process.pid).net_connections("tcp")
-        return sum(bool(each.raddr) and each.raddr.port == port for each in connections)
+        return sum(each.raddr.port == port for each in self._connections())
+
+    def connections_from_clients(self) -> int:
+        """Open connections that others have made."""
+        port = urlsplit(self.origin).port
+        return sum(each.laddr.port == port for each in self._connections())
+
+    def _connections(self) -> list[Any]:
+        every = psutil.Process(self.process.pid).net_connections("tcp")
+        return [each for each in every if each.status != psutil.CONN_LISTEN]
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
