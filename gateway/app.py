@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from ipaddress import ip_network
+from math import inf
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -43,10 +44,13 @@ from gateway.stores.conversations import MemoryConversations
 from gateway.stores.memory import MemoryStore
 from gateway.surfaces import cors
 from gateway.surfaces.ai_request import CheckUrl, JobQueue
+from gateway.surfaces.ask import AskDoor
 from gateway.surfaces.chat import Chat
 from gateway.surfaces.conversations import Archive
+from gateway.surfaces.direct import Direct, carry_headers
 from gateway.surfaces.door import Desk, Door, Handler
 from gateway.surfaces.event_stream import Streams
+from gateway.surfaces.openai import Completions
 from gateway.surfaces.status import Health
 from gateway.surfaces.stream import N8n
 
@@ -73,6 +77,8 @@ _SHIPPED = Path(__file__).parent.parent / "conf"
 _KEEPALIVE_S = 30.0
 # What is still sent after a refusal is read for so long, and thrown away.
 _LINGERING_S = 2.0
+# What fails within this is answered with a status of its own, at OpenAI's doors.
+_HOLD_S = 10.0
 # After the logs are closed, handlers only say goodbye.
 _SHUTDOWN_S = 5.0
 # For callbacks that would be lost with the process.
@@ -147,6 +153,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     ]
     listed = {*settings.allowed_origins}.union(*(t.allowed_origins or () for t in config.tenants))
     cors.install(app, routes, listed, local=settings.dev_mode)
+    app.on_response_prepare.append(carry_headers)
     app.cleanup_ctx.append(_life(store, providers, checkup, notifier, core))
     app.on_shutdown.append(_farewell(store, notifier, core))
     return app
@@ -204,6 +211,7 @@ def _doors(
             token_life_s=settings.queue_timeout + settings.request_timeout + settings.retention,
             check_url=may_call("resumeUrl"),
         ).door,
+        *_openai_doors(desk, streams, settings),
         Chat(
             desk,
             streams,
@@ -218,6 +226,22 @@ def _doors(
         Health(
             desk.core, checkup.statuses, conversations.count, lambda: time.monotonic() - started
         ).door,
+    ]
+
+
+def _openai_doors(desk: Desk, streams: Streams, settings: Settings) -> list[Door]:
+    """The doors that speak OpenAI's wire; their callers wait for their answers."""
+    # A stream's headers wait for its first word, but no longer than a heartbeat would.
+    direct = Direct(desk.core, streams, hold_s=min(settings.heartbeat or inf, _HOLD_S))
+    return [
+        door(
+            desk,
+            direct,
+            default_model=settings.default_model,
+            fallback_models=settings.fallback_models,
+            on_disconnect=OnDisconnect(settings.on_disconnect),
+        ).door
+        for door in (AskDoor, Completions)
     ]
 
 

@@ -5,12 +5,21 @@ A burst at the limit lets exactly the limit through: counting and deciding are o
 
 import math
 import time
+from typing import NamedTuple
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 
 from gateway.errors import RateLimited
+
+
+class Standing(NamedTuple):
+    """What is left of a limit: how many of how many, and the seconds until there are more."""
+
+    limit: int
+    remaining: int
+    reset_s: int
 
 
 class Limits:
@@ -39,6 +48,12 @@ class Limits:
         item = self._item(limit)
         if not await self._window.test(item, *key):
             raise await self._refusal(item, limit, key)
+
+    async def standing(self, limit: str, *key: str) -> Standing:
+        """What is left of `limit`; counts nothing."""
+        item = self._item(limit)
+        reset_at, remaining = await self._window.get_window_stats(item, *key)
+        return Standing(item.amount, remaining, max(0, math.ceil(reset_at - time.time())))
 
     def _item(self, limit: str) -> RateLimitItem:
         item = self._parsed.get(limit)

@@ -1,0 +1,148 @@
+"""The ask door: one question, its history, one answer.
+
+`POST /v1/ask`, `GET /v1/health`, and both below `/api`. Answers are OpenAI's chat completions in
+the few fields that the door's document shows.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from aiohttp import web
+
+from gateway.engine.core import Ask
+from gateway.errors import InvalidRequest
+from gateway.jobs import Job, OnDisconnect, OnFailure
+from gateway.messages import Message, Request
+from gateway.surfaces.chat_completion import ChunkFramer, completion_id, usage
+from gateway.surfaces.direct import Direct
+from gateway.surfaces.door import Access, Desk, Route, answer, decode, text_field
+from gateway.surfaces.event_stream import Format
+from gateway.surfaces.idempotency import repeat_of
+from gateway.surfaces.openai_error import OpenAIDoor, shape
+from gateway.surfaces.openai_request import priority
+
+FORM = "ask"
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """One turn of the history."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """The body of `/v1/ask`. `client_id` and `user_id` are names, no secrets."""
+
+    question: str | None = None
+    history: list[Turn] | None = None
+    client_id: str | None = None
+    user_id: str | None = None
+    stream: bool | None = None
+    model: str | None = None
+    app_code: str | None = None
+    priority: int | None = None
+    on_disconnect: Literal["cancel", "continue"] | None = None
+
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation, the question last.
+
+        Raises:
+            InvalidRequest: there is no question.
+        """
+        if self.question is None:
+            raise InvalidRequest("question is required.", field="question")
+        question = Message(role="user", content=text_field("question", self.question))
+        turns = [Message(role=turn.role, content=turn.content) for turn in self.history or ()]
+        return (*turns, question)
+
+
+class AskDoor:
+    """The routes, over the one engine."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        direct: Direct,
+        *,
+        default_model: str,
+        fallback_models: tuple[str, ...],
+        on_disconnect: OnDisconnect,
+    ) -> None:
+        self._desk = desk
+        self._direct = direct
+        self._default_model = default_model
+        self._fallback_models = fallback_models
+        self._on_disconnect = on_disconnect
+        self.door = OpenAIDoor(
+            FORM,
+            shape,
+            [
+                Route("POST", "/v1/ask", self.ask, Access.MAKE),
+                Route("POST", "/api/v1/ask", self.ask, Access.MAKE),
+                Route("GET", "/v1/health", self.health, Access.OPEN),
+                Route("GET", "/api/v1/health", self.health, Access.OPEN),
+            ],
+        )
+
+    async def ask(self, request: web.Request) -> web.StreamResponse:
+        """Answer a question, whole or as it is written."""
+        body = await self._desk.body(request)
+        asked = decode(body, Asked)
+        principal = self._desk.principal(request, asked.app_code)
+        repeat = repeat_of(request, principal, FORM, body)
+        ask = Ask(
+            request=Request(
+                messages=asked.messages(),
+                model=asked.model or self._default_model,
+                fallback_models=self._fallback_models,
+            ),
+            door=FORM,
+            user=asked.user_id or None,
+            priority=priority(asked.priority),
+            on_failure=OnFailure.ERROR if asked.stream else OnFailure.RESTART,
+            on_disconnect=OnDisconnect(asked.on_disconnect or self._on_disconnect),
+            idempotency_key=repeat.key,
+            fingerprint=repeat.fingerprint,
+        )
+        if asked.stream:
+            return await self._direct.stream(request, principal, ask, _format)
+        return answer(_whole(await self._direct.whole(request, principal, ask)))
+
+    async def health(self, request: web.Request) -> web.Response:
+        """The service answers."""
+        return answer({"status": "ok"})
+
+
+# Answers ---------------------------------------------------------------------------------------
+
+
+def _whole(job: Job) -> dict[str, Any]:
+    outcome = job.outcome
+    if outcome is None:
+        raise AssertionError("an answer is written for a job that is complete")
+    message = {"role": "assistant", "content": outcome.answer}
+    finish = getattr(outcome.terminal, "finish_reason", "stop")
+    return {
+        "id": completion_id(job),
+        "object": "chat.completion",
+        "created": int(job.created_at),
+        "model": outcome.model or job.request.model,
+        "usage": usage(outcome.usage),
+        "choices": [{"message": message, "finish_reason": finish, "index": 0}],
+    }
+
+
+class AskFramer(ChunkFramer):
+    """Chunks in the document's few fields; the finish is the end."""
+
+    _before = ',"choices":['
+    _choice = b'{"delta":%b,"index":0,"finish_reason":%b}'
+    _done = b""
+
+    def _speaker(self, content: bytes) -> bytes:
+        return b'{"role":"assistant"}'
+
+
+def _format(job: Job) -> Format:
+    return Format("ask", lambda: AskFramer(job), exact=True, hello=b"", resumable=False)

@@ -1,0 +1,121 @@
+"""Answers on the connection that asked: the caller is the job's reader, and waits for it.
+
+A failure before the first word is an answer with a status of its own, streamed or not: nothing
+has been written until then.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+
+from aiohttp import web
+
+from gateway.engine.core import Ask, Channel, Core, Principal, read
+from gateway.errors import Draining, JobNotFound
+from gateway.events import Routed
+from gateway.jobs import Job
+from gateway.surfaces.event_stream import Format, Streams
+from gateway.surfaces.openai_error import failure
+
+# Headers of the answer to this request, whatever it will be.
+_HEADERS = "gateway.headers"
+
+
+class Direct:
+    """Makes jobs for callers who wait."""
+
+    def __init__(self, core: Core, streams: Streams, *, hold_s: float) -> None:
+        """Serve the doors that answer at once.
+
+        Args:
+            hold_s: how long a stream's headers wait for its first word.
+        """
+        self._core = core
+        self._streams = streams
+        self._hold_s = hold_s
+
+    async def submit(self, request: web.Request, principal: Principal, ask: Ask) -> Job:
+        """Make the job; every answer from now on carries its id, and what the caller has left.
+
+        Raises:
+            GatewayError: see `Core.submit`.
+        """
+        headers = request[_HEADERS] = {}
+        try:
+            job = await self._core.submit(principal, ask)
+        finally:
+            headers.update(await self._allowance(principal))
+        headers["X-Request-Id"] = job.id
+        return job
+
+    async def _allowance(self, principal: Principal) -> dict[str, str]:
+        """How many more requests fit, by the names that OpenAI's clients know."""
+        tenant = principal.tenant
+        if tenant.rate_limit is None:
+            return {}
+        standing = await self._core.limits.standing(tenant.rate_limit, "app", tenant.name)
+        return {
+            "X-RateLimit-Limit-Requests": str(standing.limit),
+            "X-RateLimit-Remaining-Requests": str(standing.remaining),
+            "X-RateLimit-Reset-Requests": f"{standing.reset_s}s",
+        }
+
+    async def stream(
+        self,
+        request: web.Request,
+        principal: Principal,
+        ask: Ask,
+        format_of: Callable[[Job], Format],
+    ) -> web.StreamResponse:
+        """Make a job and answer with its events as they come.
+
+        Raises:
+            GatewayError: the job was not made, or failed before its first word.
+        """
+
+        async def begun() -> Job:
+            job = await self.submit(request, principal, ask)
+            async with self._core.channel(job) as channel:
+                await self._first_word(channel)
+            return job
+
+        return await self._streams.begin(request, principal, begun, format_of)
+
+    async def _first_word(self, channel: Channel) -> None:
+        """Wait until the answer begins, or a job has failed without one."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._hold_s), aclosing(read(channel)) as entries:
+                async for _, event in entries:
+                    if isinstance(event, Routed):
+                        return
+                    error = failure(event)
+                    if error is not None:
+                        raise error
+
+    async def whole(self, request: web.Request, principal: Principal, ask: Ask) -> Job:
+        """Make a job and wait for its end, as its reader; the completed job.
+
+        Cancelled, the reader has left.
+
+        Raises:
+            GatewayError: the job was not made, or failed.
+        """
+        job = await self.submit(request, principal, ask)
+        if not job.state.final:
+            async with self._core.channel(job) as channel, aclosing(read(channel)) as entries:
+                async for _ in entries:
+                    pass
+        ended = await self._core.job(job.id)
+        if ended is None:
+            raise JobNotFound
+        if ended.outcome is None:
+            raise Draining(retryable=True, retry_after_s=5)
+        error = failure(ended.outcome.terminal)
+        if error is not None:
+            raise error
+        return ended
+
+
+async def carry_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Put the headers that a request was given on its answer; for `on_response_prepare`."""
+    response.headers.update(request.get(_HEADERS, {}))

@@ -1,0 +1,60 @@
+"""`Idempotency-Key`: a request that is sent again is the same job, at every door that makes one.
+
+https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+"""
+
+import hashlib
+from typing import NamedTuple
+
+from aiohttp import web
+
+from gateway.engine.core import Principal
+from gateway.errors import InvalidRequest
+
+HEADER = "Idempotency-Key"
+_MOST_CHARACTERS = 255
+
+
+class Repeat(NamedTuple):
+    """What tells a repeat from another request, as an `Ask` wants it.
+
+    Attributes:
+        key: None where the caller gave none: then every request is a new job.
+        fingerprint: of what must be the same for a repeat.
+    """
+
+    key: str | None = None
+    fingerprint: str | None = None
+
+    def entry(self, index: int) -> "Repeat":
+        """Of one of several jobs that a request makes."""
+        return self if self.key is None else self._replace(key=f"{self.key}:{index}")
+
+
+def repeat_of(request: web.Request, principal: Principal, door: str, body: bytes) -> Repeat:
+    """The repeat that a request may be: of the same caller, at the same door, byte for byte.
+
+    Raises:
+        InvalidRequest: the key is empty, too long, or not printable ASCII.
+    """
+    keys = request.headers.getall(HEADER, ())
+    if not keys:
+        return Repeat()
+    key = keys[0]
+    printable = key.isascii() and key.isprintable() and key.strip()
+    if len(keys) > 1 or not printable or len(key) > _MOST_CHARACTERS:
+        raise InvalidRequest(
+            f"{HEADER} must be one text of 1 to {_MOST_CHARACTERS} printable characters.",
+            field=HEADER,
+        )
+    # A user whom a token names has keys of its own: another's answer is not for it.
+    user = f"user:{principal.user}" if principal.proven else ""
+    scope = (principal.tenant.name, user, key)
+    return Repeat(f"header:{_digest(*scope)}", _digest(door, hashlib.sha256(body).hexdigest()))
+
+
+def _digest(*parts: str) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
+    return digest.hexdigest()

@@ -1,0 +1,175 @@
+"""OpenAI's own door: whatever speaks to OpenAI speaks to the gateway by its base URL alone.
+
+`POST /v1/chat/completions`, `GET /v1/models`, `GET /v1/models/{id}`.
+https://platform.openai.com/docs/api-reference/chat
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from aiohttp import web
+
+from gateway.catalog import PARAMETERS, Catalog, Model
+from gateway.engine.core import Ask, Principal
+from gateway.errors import InvalidRequest, UnknownModel
+from gateway.jobs import Job, OnDisconnect, OnFailure
+from gateway.messages import Message, Request
+from gateway.surfaces.chat_completion import ChunkFramer, whole
+from gateway.surfaces.direct import Direct
+from gateway.surfaces.door import Access, Desk, Route, answer, decode
+from gateway.surfaces.event_stream import Format
+from gateway.surfaces.idempotency import repeat_of
+from gateway.surfaces.openai_error import OpenAIDoor, shape
+from gateway.surfaces.openai_request import (
+    conversation,
+    most_tokens,
+    portable,
+    priority,
+    sampling,
+)
+
+FORM = "openai"
+
+
+class StreamOptions(msgspec.Struct, frozen=True):
+    include_usage: bool | None = None
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What the gateway itself reads of a body; all else is for the provider."""
+
+    model: str | None = None
+    messages: list[Message] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    tools: list[dict[str, Any]] | None = None
+    user: str | None = None
+    app_code: str | None = None
+    priority: int | None = None
+    on_disconnect: Literal["cancel", "continue"] | None = None
+
+    @property
+    def include_usage(self) -> bool:
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+
+_OWN = frozenset({*Asked.__struct_fields__, *PARAMETERS})
+
+
+class Completions:
+    """The routes, over the one engine."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        direct: Direct,
+        *,
+        default_model: str,
+        fallback_models: tuple[str, ...],
+        on_disconnect: OnDisconnect,
+    ) -> None:
+        self._desk = desk
+        self._direct = direct
+        self._default_model = default_model
+        self._fallback_models = fallback_models
+        self._on_disconnect = on_disconnect
+        self.door = OpenAIDoor(
+            FORM,
+            shape,
+            [
+                Route("POST", "/v1/chat/completions", self.complete, Access.MAKE),
+                Route("GET", "/v1/models", self.models, Access.MAKE),
+                Route("GET", "/v1/models/{id:.+}", self.model, Access.MAKE),
+            ],
+        )
+
+    async def complete(self, request: web.Request) -> web.StreamResponse:
+        """Go on with a conversation, whole or as it is written."""
+        body = await self._desk.body(request)
+        asked = decode(body, Asked)
+        principal = self._desk.principal(request, asked.app_code)
+        repeat = repeat_of(request, principal, FORM, body)
+        ask = Ask(
+            request=self._request(asked, decode(body, dict[str, Any])),
+            door=FORM,
+            user=asked.user or None,
+            priority=priority(asked.priority),
+            on_failure=OnFailure.ERROR if asked.stream else OnFailure.RESTART,
+            on_disconnect=OnDisconnect(asked.on_disconnect or self._on_disconnect),
+            idempotency_key=repeat.key,
+            fingerprint=repeat.fingerprint,
+        )
+        if asked.stream:
+            form = _with_usage if asked.include_usage else _without_usage
+            return await self._direct.stream(request, principal, ask, form)
+        return answer(whole(await self._direct.whole(request, principal, ask)))
+
+    def _request(self, asked: Asked, fields: dict[str, Any]) -> Request:
+        if asked.n not in (None, 1):
+            raise InvalidRequest("n must be 1: this gateway gives one choice.", field="n")
+        if asked.stream_options is not None and not asked.stream:
+            raise InvalidRequest(
+                "stream_options is only allowed where stream is true.", field="stream_options"
+            )
+        present = {name: value for name, value in fields.items() if value is not None}
+        return Request(
+            messages=conversation(asked.messages),
+            model=asked.model or self._default_model,
+            fallback_models=self._fallback_models,
+            max_tokens=most_tokens(
+                max_completion_tokens=asked.max_completion_tokens, max_tokens=asked.max_tokens
+            ),
+            parameters=sampling(present),
+            tools=tuple(portable("tools", asked.tools or ())),
+            extra={
+                name: portable(name, value) for name, value in present.items() if name not in _OWN
+            },
+        )
+
+    async def models(self, request: web.Request) -> web.Response:
+        """The models that the caller may ask, in the catalog's order."""
+        principal = self._desk.principal(request)
+        known = (_model(each) for each in self._permitted(principal))
+        return answer({"object": "list", "data": list(known)})
+
+    async def model(self, request: web.Request) -> web.Response:
+        """One model, listed or told by its name."""
+        principal = self._desk.principal(request)
+        name = request.match_info["id"]
+        model = self._catalog.resolve(name)
+        if not self._permits(principal, model):
+            raise UnknownModel(f"There is no model {name}.", field="model")
+        return answer(_model(model))
+
+    @property
+    def _catalog(self) -> Catalog:
+        return self._desk.core.catalog
+
+    def _permitted(self, principal: Principal) -> list[Model]:
+        return [each for each in self._catalog.models if self._permits(principal, each)]
+
+    def _permits(self, principal: Principal, model: Model) -> bool:
+        allowed = principal.tenant.allowed_models
+        return allowed is None or self._catalog.permits(allowed, model)
+
+
+def _model(model: Model) -> dict[str, Any]:
+    # When a model was made is not known here, and the clients want a number.
+    return {"id": model.name, "object": "model", "created": 0, "owned_by": model.provider}
+
+
+def _without_usage(job: Job) -> Format:
+    return Format("openai", lambda: ChunkFramer(job), exact=True, hello=b"", resumable=False)
+
+
+def _with_usage(job: Job) -> Format:
+    return Format(
+        "openai with usage",
+        lambda: ChunkFramer(job, include_usage=True),
+        exact=True,
+        hello=b"",
+        resumable=False,
+    )

@@ -1,0 +1,81 @@
+"""Errors as OpenAI's wire has them, for the doors that speak it.
+
+https://platform.openai.com/docs/guides/error-codes: the official clients choose the class of
+their error by the HTTP status, and show its `message`, `type`, `param` and `code`.
+"""
+
+from typing import Any
+
+from aiohttp import web
+
+from gateway.errors import (
+    Conflict,
+    Forbidden,
+    GatewayError,
+    InvalidRequest,
+    ProviderError,
+    ProviderRefused,
+    ProviderTimeout,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+    UnknownModel,
+)
+from gateway.events import Cancelled, Event, Expired, Failed
+from gateway.surfaces.door import Door
+
+# The first that fits; all others are told by their status.
+_KINDS: tuple[tuple[type[GatewayError], str, str | None], ...] = (
+    (UnknownModel, "invalid_request_error", "model_not_found"),
+    (Unauthenticated, "invalid_request_error", "invalid_api_key"),
+    (Forbidden, "permission_error", "permission_denied"),
+    (RateLimited, "requests", "rate_limit_exceeded"),
+    (InvalidRequest, "invalid_request_error", None),
+    (ProviderRefused, "invalid_request_error", None),
+)
+
+
+class OpenAIDoor(Door):
+    """A door that refuses as OpenAI does."""
+
+    def refuse(self, error: GatewayError) -> web.Response:
+        """The answer that an error means to OpenAI's clients."""
+        response = super().refuse(error)
+        if isinstance(error, UnknownModel):
+            response.set_status(404)
+        if response.status >= 408 and not error.retryable:
+            # Without it, clients send again what can never succeed.
+            response.headers["X-Should-Retry"] = "false"
+        return response
+
+
+def shape(error: GatewayError) -> dict[str, Any]:
+    """An error as OpenAI writes it."""
+    kind, code = _kind(error)
+    return {"error": {"message": str(error), "type": kind, "param": error.field, "code": code}}
+
+
+def _kind(error: GatewayError) -> tuple[str, str | None]:
+    for of, kind, code in _KINDS:
+        if isinstance(error, of):
+            return kind, code
+    kind = "invalid_request_error" if error.status < 500 else "server_error"
+    return kind, error.code.lower()
+
+
+_FAILURES: dict[str, type[GatewayError]] = {
+    kind.code: kind for kind in (ProviderRefused, ProviderTimeout, ProviderError)
+}
+
+
+def failure(terminal: Event) -> GatewayError | None:
+    """The error that the end of a job means to who waited for its answer; None if it is whole."""
+    match terminal:
+        case Failed(code=code, message=message, retryable=retryable):
+            kind = _FAILURES.get(code, Unavailable if retryable else GatewayError)
+            return kind(message, retryable=retryable)
+        case Cancelled(reason=reason):
+            return Conflict(f"The request was {reason}.")
+        case Expired():
+            return Unavailable("The request waited too long for a worker.", retryable=True)
+    return None
