@@ -23,10 +23,11 @@ from gateway.engine.queue import Queue
 from gateway.engine.recorder import BodyForm, Ending, Recorder
 from gateway.engine.retention import Retention
 from gateway.engine.router import Router
+from gateway.engine.waiting import Waiting
 from gateway.engine.worker import Workers
 from gateway.errors import Conflict, Draining, Gone, JobNotFound
 from gateway.events import Cancelled, Expired, Failed, Terminal
-from gateway.jobs import Job, OnDisconnect, Outcome, Owner, Start, State
+from gateway.jobs import Job, OnDisconnect, Outcome, Owner, State
 from gateway.providers import Provider
 from gateway.stores import Store
 
@@ -104,9 +105,13 @@ class Core:
         )
         # Jobs that have not ended, as last stored.
         self._jobs: dict[str, Job] = {}
-        # Loop times at which waiting jobs expire, oldest first: in the queue, and for a reader.
-        self._queued: dict[str, float] = {}
-        self._held: dict[str, float] = {}
+        self._waiting = Waiting(
+            self._queue,
+            auth.tenant,
+            queue_timeout_s=bounds.queue_timeout,
+            connect_timeout_s=bounds.connect_timeout,
+        )
+        self._stops: dict[str, asyncio.Task[None]] = {}
         self._patience = Patience(
             {
                 OnDisconnect.CANCEL: bounds.disconnect_grace,
@@ -214,26 +219,7 @@ class Core:
         self._active[job.owner] += 1
         self._hub.open(job.id)
         self._patience.begin(job)
-        if job.start is Start.ON_CONNECT:
-            self._held[job.id] = self._time() + self._bounds.connect_timeout
-        else:
-            self._enqueue(job)
-
-    def _enqueue(self, job: Job) -> None:
-        tenant = self.auth.tenant(job.owner.tenant)
-        self._queued[job.id] = self._time() + self._bounds.queue_timeout
-        self._queue.enqueue(
-            job.id,
-            job.owner.tenant,
-            priority=job.priority,
-            weight=tenant.weight if tenant else 1.0,
-            cap=tenant.max_concurrent if tenant else None,
-            lane=job.lane,
-        )
-
-    @staticmethod
-    def _time() -> float:
-        return asyncio.get_running_loop().time()
+        self._waiting.add(job)
 
     # -- looking ------------------------------------------------------------------------------
 
@@ -301,8 +287,7 @@ class Core:
             if stored is None:
                 raise JobNotFound
             channel = self._hub.join(job.id, stored)
-        if self._held.pop(job.id, None) is not None:
-            self._enqueue(job)
+        self._waiting.connected(job)
         try:
             yield channel
         finally:
@@ -332,15 +317,18 @@ class Core:
         Cancelled, the job still ends.
         """
         if not job.state.final:
-            await asyncio.shield(self._spawn(self._stop(job.id, Cancelled())))
+            stop = self._stops.get(job.id)
+            if stop is None:
+                stop = self._stops[job.id] = self._spawn(self._stop(job.id, Cancelled()))
+                stop.add_done_callback(lambda _: self._stops.pop(job.id))
+            await asyncio.shield(stop)
         return await self.job(job.id) or job
 
     async def _stop(self, job_id: str, terminal: Terminal) -> None:
         if await self._workers.interrupt(job_id, terminal):
             return
         job = self._jobs.get(job_id)
-        waited = self._queue.remove(job_id) or self._held.pop(job_id, None) is not None
-        if job is not None and waited:
+        if self._waiting.remove(job_id) and job is not None:
             await self._end(job, terminal)
 
     async def _end(self, job: Job, terminal: Terminal) -> None:
@@ -349,12 +337,11 @@ class Core:
 
     def _claimed(self, job: Job) -> None:
         self._jobs[job.id] = job
-        self._queued.pop(job.id, None)
+        self._waiting.claimed(job.id)
 
     def _ended(self, job: Job) -> None:
-        for waiting in (self._jobs, self._queued, self._held):
-            waiting.pop(job.id, None)
-        self._queue.remove(job.id)
+        self._jobs.pop(job.id, None)
+        self._waiting.remove(job.id)
         self._patience.end(job.id)
         self._active[job.owner] -= 1
         if not self._active[job.owner]:
@@ -377,16 +364,9 @@ class Core:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
-            await self._expire(self._queued)
-            await self._expire(self._held)
-
-    async def _expire(self, waiting: dict[str, float]) -> None:
-        while waiting:
-            job_id, due = next(iter(waiting.items()))
-            if due > self._time():
-                return
-            await self._stop(job_id, Expired())
-            waiting.pop(job_id, None)
+            while (job_id := self._waiting.due()) is not None:
+                await self._stop(job_id, Expired())
+                self._waiting.remove(job_id)
 
 
 def _repeat(job: Job, earlier: Job) -> Job:

@@ -196,6 +196,7 @@ class Hub:
         self._marked: list[Channel] = []
         self._turn: asyncio.Handle | None = None
         self._on_empty = on_empty
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._channels)
@@ -214,6 +215,7 @@ class Hub:
         channel = self._channels.get(job_id)
         if channel is None:
             channel = self._channels[job_id] = Channel(job_id, self, log)
+            channel.closed = self._closed
         return channel
 
     def get(self, job_id: str) -> Channel | None:
@@ -250,6 +252,7 @@ class Hub:
 
     def close(self) -> None:
         """End all reading: the process stops. Readers drop and resume later."""
+        self._closed = True
         for channel in tuple(self._channels.values()):
             channel.close()
 

@@ -108,6 +108,10 @@ class Queue(asyncio.PriorityQueue[Ticket]):
         """
         if not self.has_room():
             raise QueueFull(retryable=True, retry_after_s=max(1.0, self.estimate_s(1)))
+        self.hold()
+
+    def hold(self) -> None:
+        """Hold a place whether there is room or not; `unreserve` gives it back."""
         self._reserved += 1
 
     def unreserve(self) -> None:

@@ -224,10 +224,10 @@ class Workers:
                 if run.first_token_at is not None:
                     watch.due = time() + silence_s
                 for output in arrived:
-                    if type(output) is Completed:
-                        return output
                     if run.first_token_at is None and type(output) is not Usage:
                         self._first(run, leg)
+                    if type(output) is Completed:
+                        return output
                     run.note(output)  # type: ignore[arg-type]
                     channel.publish(output)
                 self._recorder.mark(channel)

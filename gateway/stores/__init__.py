@@ -29,7 +29,8 @@ class Store(Protocol):
         StoreUnavailable: nothing was changed.
     """
 
-    # What was acknowledged is still there after the process.
+    # What was acknowledged is still there after the process. A store of which that is not true
+    # never pauses.
     durable: bool
 
     async def start(self) -> None:

@@ -135,8 +135,7 @@ class Rig:
             "claiming": len(core._workers._claiming),
             "marks": len(core._recorder._marked),
             "jobs": len(core._jobs),
-            "queued": len(core._queued),
-            "held": len(core._held),
+            "expiring": len(core._waiting),
             "patience": len(core._patience),
             "active": core._active.total(),
         }

@@ -56,6 +56,17 @@ async def test_a_job_is_cancelled_wherever_it_is(place: str) -> None:
 
 
 @jumping
+async def test_whoever_cancels_is_told_when_it_is_done() -> None:
+    """Also the second and the third, who come while the first is at it."""
+    async with Rig(a=[[FOREVER]], store=SlowStore(lambda: 1.0)) as rig:
+        for _ in range(3):
+            job = await rig.submit()
+        await asyncio.sleep(20)
+        told = await asyncio.gather(*(rig.core.cancel(job) for _ in range(3)))
+        assert [each.state for each in told] == [State.CANCELLED] * 3
+
+
+@jumping
 async def test_a_reader_gets_the_end_of_a_cancelled_job() -> None:
     """With what was said until then, and what it cost."""
     async with Rig(a=[[Delta(text="Hel"), FOREVER]]) as rig:

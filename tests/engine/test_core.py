@@ -245,6 +245,32 @@ async def test_a_held_job_runs_for_its_first_reader() -> None:
 
 
 @jumping
+async def test_held_jobs_take_places_in_the_queue() -> None:
+    """What nobody reads yet counts as waiting, and its place comes free when it expires."""
+    async with Rig(bounds={"queue_max_size": 2}, a=[HELLO]) as rig:
+        for _ in range(2):
+            await rig.submit(start=Start.ON_CONNECT)
+        with pytest.raises(QueueFull):
+            await rig.submit(start=Start.ON_CONNECT)
+        await asyncio.sleep(61)
+        await rig.submit(start=Start.ON_CONNECT)
+
+
+@jumping
+async def test_an_answer_without_text_tells_its_model() -> None:
+    """A model that completes without a word was asked all the same."""
+    async with Rig(a=[[Completed()]]) as rig:
+        job = await rig.submit()
+        ended = await rig.ended(job)
+        assert ended.outcome is not None
+        assert (ended.state, ended.outcome.model, ended.outcome.answer) == (
+            State.COMPLETED,
+            "a",
+            "",
+        )
+
+
+@jumping
 async def test_a_held_job_is_queued_once() -> None:
     """However many readers come; and from then on it waits as any other."""
     async with Rig(bounds={"workers": 1}, a=[HELLO], b=[[25.0, *HELLO]]) as rig:

@@ -149,6 +149,25 @@ async def test_the_callback_carries_the_end() -> None:
 
 
 @jumping
+async def test_what_a_surface_keeps_is_kept_before_the_end_is_seen() -> None:
+    """Also where the store needs a second try: then it is told again."""
+    desk = Desk()
+    channel = await desk.running()
+    told: list[tuple[str, bool]] = []
+
+    async def keep(job: Job) -> None:
+        told.append((job.state, channel.log.closed))
+
+    desk.endings["ask"] = keep
+    desk.store.down = True
+    end = asyncio.create_task(desk.recorder.end(desk.job, channel, DONE))
+    await asyncio.sleep(0.5)
+    desk.store.down = False
+    await end
+    assert told == [("completed", False), ("completed", False)]
+
+
+@jumping
 async def test_an_estimate_is_part_of_the_log() -> None:
     """A provider's own figure was an event already; an estimate becomes one before the end."""
     desk = Desk()

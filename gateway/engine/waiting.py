@@ -1,0 +1,84 @@
+"""Jobs that have not begun: in the queue for a worker, or held until somebody reads them."""
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.engine.queue import Queue
+from gateway.jobs import Job, Start
+from gateway.tenants import Tenant
+
+
+class Waiting:
+    """Where each waiting job waits, and until when. A held one has a place in the queue too."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        tenant: Callable[[str], Tenant | None],
+        *,
+        queue_timeout_s: float,
+        connect_timeout_s: float,
+    ) -> None:
+        self._queue = queue
+        self._tenant = tenant
+        self._queue_timeout_s = queue_timeout_s
+        self._connect_timeout_s = connect_timeout_s
+        # Loop times at which jobs expire; all wait equally long, so the oldest comes first.
+        self._queued: dict[str, float] = {}
+        self._held: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._queued) + len(self._held)
+
+    def add(self, job: Job) -> None:
+        """Let a new job wait for what it says it waits for."""
+        if job.start is Start.ON_CONNECT:
+            self._queue.hold()
+            self._held[job.id] = _now() + self._connect_timeout_s
+        else:
+            self._enqueue(job)
+
+    def connected(self, job: Job) -> None:
+        """Somebody reads the job: a held one goes on to the queue."""
+        if self._unhold(job.id):
+            self._enqueue(job)
+
+    def claimed(self, job_id: str) -> None:
+        """A worker has taken the job out of the queue."""
+        self._queued.pop(job_id, None)
+
+    def remove(self, job_id: str) -> bool:
+        """Let a job wait no more; False if it did not."""
+        self._queued.pop(job_id, None)
+        return self._queue.remove(job_id) or self._unhold(job_id)
+
+    def due(self) -> str | None:
+        """A job that has waited for too long; None where there is none."""
+        for waiting in (self._queued, self._held):
+            for job_id, due in waiting.items():
+                if due <= _now():
+                    return job_id
+                break
+        return None
+
+    def _enqueue(self, job: Job) -> None:
+        tenant = self._tenant(job.owner.tenant)
+        self._queued[job.id] = _now() + self._queue_timeout_s
+        self._queue.enqueue(
+            job.id,
+            job.owner.tenant,
+            priority=job.priority,
+            weight=tenant.weight if tenant else 1.0,
+            cap=tenant.max_concurrent if tenant else None,
+            lane=job.lane,
+        )
+
+    def _unhold(self, job_id: str) -> bool:
+        held = self._held.pop(job_id, None) is not None
+        if held:
+            self._queue.unreserve()
+        return held
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
