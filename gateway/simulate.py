@@ -332,8 +332,8 @@ class Simulation:
         return web.json_response(wire.whole(steps, scene))
 
     async def models(self, request: web.Request) -> web.Response:
-        """GET /v1/models, in the words of the wire whose key comes with it."""
-        wire = ANTHROPIC if "x-api-key" in request.headers else OPENAI
+        """GET /v1/models, in the words of the wire whose headers come with it."""
+        wire = ANTHROPIC if "anthropic-version" in request.headers else OPENAI
         if not _accepted(request, wire):
             return self._refuse(wire, 401, "Incorrect API key provided.")
         known = ["simulator", "echo", "lorem", "unicode"]
@@ -349,11 +349,11 @@ class Simulation:
 
 
 def _accepted(request: web.Request, wire: Wire) -> bool:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    key = key if scheme.lower() == "bearer" else ""
     if wire is ANTHROPIC:
-        key = request.headers.get("x-api-key", "")
-    else:
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        key = key if scheme.lower() == "bearer" else ""
+        # It takes either header, and prefers its own.
+        key = request.headers.get("x-api-key", key)
     return bool(key) and not key.startswith("bad-key")
 
 

@@ -263,7 +263,7 @@ async def test_a_whole_message_is_anthropic_s(client: Client) -> None:
     ("changes", "fields", "status", "kind"),
     [
         ({"x-api-key": "bad-key-1"}, {}, 401, "authentication_error"),
-        ({"x-api-key": ""}, {}, 401, "authentication_error"),
+        ({"x-api-key": "", "Authorization": ""}, {}, 401, "authentication_error"),
         ({}, {"max_tokens": None}, 400, "invalid_request_error"),
         ({}, {"model": "echo?status=529"}, 529, "overloaded_error"),
         ({}, {"model": "echo?status=503"}, 503, "api_error"),
@@ -279,14 +279,14 @@ async def test_refusals_are_anthropic_s(
 
 
 async def test_the_version_of_the_wire_is_needed(client: Client) -> None:
-    """As it is at Anthropic."""
+    """As it is at Anthropic, where the key may come in either header."""
     headers = {"x-api-key": "any"}
     response = await client.post("/v1/messages", json=asking("echo", max_tokens=9), headers=headers)
     assert (response.status, "anthropic-version" in await response.text()) == (400, True)
 
 
-async def test_models_are_listed_for_either_key(client: Client) -> None:
-    """The list has the shape of the wire whose key comes with the request."""
+async def test_models_are_listed_for_either_wire(client: Client) -> None:
+    """The list has the shape of the wire whose headers come with the request."""
     theirs = await (await client.get("/v1/models", headers=ANTHROPIC)).json()
     ours = await (await client.get("/v1/models")).json()
     assert (theirs["has_more"], ours["object"]) == (False, "list")

@@ -14,7 +14,7 @@ from gateway.providers.anthropic_answer import Translator
 from gateway.providers.anthropic_request import body
 from gateway.providers.connections import Connections, read
 
-# The version of the wire, which has been the same since 2023.
+# Not the one of 2026-10-21: that takes no `temperature`, from no model.
 _VERSION = "2023-06-01"
 
 _encode = msgspec.json.Encoder().encode

@@ -3,6 +3,7 @@
 https://docs.anthropic.com/en/api/messages
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,8 +18,11 @@ DEFAULT_MAX_TOKENS = 8192
 # Fields of Anthropic's own that a caller may pass on; it refuses those it does not know.
 _OWN = (
     *("container", "context_management", "mcp_servers", "metadata", "output_config"),
-    *("service_tier", "thinking", "top_k"),
+    *("service_tier", "speed", "thinking"),
 )
+
+# The last models with sampling parameters; those after them refuse all three.
+_SAMPLED = re.compile(r"claude-([123]|instant)\b.*|claude-[a-z]+-4(-[0-6])?([-@]\d{8})?")
 
 _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
@@ -37,7 +41,9 @@ def body(request: Request, model: str) -> dict[str, Any]:
         if value is not None
     }
     fields = {name: asked[name] for name in _OWN if name in asked}
-    fields |= _sampling(asked)
+    if not model.startswith("claude-") or _SAMPLED.fullmatch(model):
+        fields |= _sampling(asked)
+    fields |= _stop(asked)
     fields |= _output(asked)
     if request.tools:
         fields["tools"] = [_tool(tool) for tool in request.tools]
@@ -55,20 +61,24 @@ def body(request: Request, model: str) -> dict[str, Any]:
 
 
 def _sampling(asked: dict[str, Any]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
+    fields = {"top_k": asked["top_k"]} if "top_k" in asked else {}
     temperature = asked.get("temperature")
     if isinstance(temperature, int | float):
         # OpenAI's range ends at 2. Beside it `top_p` would be refused.
         fields["temperature"] = min(1.0, temperature)
     elif "top_p" in asked:
         fields["top_p"] = asked["top_p"]
-    stop = asked.get("stop")
-    if stop:
-        stops = [stop] if isinstance(stop, str) else list(stop)
-        if not all(str(text).strip() for text in stops):
-            raise ProviderRefused("Anthropic takes no stop that is only white space.", field="stop")
-        fields["stop_sequences"] = stops
     return fields
+
+
+def _stop(asked: dict[str, Any]) -> dict[str, Any]:
+    stop = asked.get("stop")
+    if not stop:
+        return {}
+    stops = [stop] if isinstance(stop, str) else list(stop)
+    if not all(str(text).strip() for text in stops):
+        raise ProviderRefused("Anthropic takes no stop that is only white space.", field="stop")
+    return {"stop_sequences": stops}
 
 
 def _output(asked: dict[str, Any]) -> dict[str, Any]:

@@ -190,3 +190,27 @@ def test_a_stop_of_white_space_is_refused() -> None:
     with pytest.raises(ProviderRefused, match="white space") as refused:
         sent(parameters={"stop": ["\n"]})
     assert (refused.value.field, refused.value.retryable) == ("stop", False)
+
+
+@pytest.mark.parametrize(
+    ("model", "taken"),
+    [
+        ("claude-3-5-haiku-20241022", True),
+        ("claude-opus-4-20250514", True),
+        ("claude-opus-4-1", True),
+        ("claude-sonnet-4-5-20250929", True),
+        ("claude-sonnet-4-6", True),
+        ("another-maker-s-model", True),
+        ("claude-opus-4-7", False),
+        ("claude-opus-4-8-20260501", False),
+        ("claude-sonnet-5", False),
+        ("claude-opus-5-5", False),
+    ],
+)
+def test_newer_models_are_not_sampled(model: str, taken: bool) -> None:
+    """Those that refuse sampling parameters are sent none; all take stops."""
+    parameters = {"temperature": 0.5, "top_k": 4, "stop": ["END"]}
+    asked = body(Request(messages=(said("user", "hi"),), model="m", parameters=parameters), model)
+    assert {"temperature", "top_k", "stop_sequences"} & set(asked) == (
+        {"temperature", "top_k", "stop_sequences"} if taken else {"stop_sequences"}
+    )
