@@ -29,6 +29,15 @@ UNREACHABLE = "The AI service cannot be reached."
 # Some providers have their own words for the end.
 _FINISH = {"eos": "stop", "stop_sequence": "stop", "function_call": "tool_calls"}
 
+# Models that reason: the newer name of the ceiling, and no sampling. Those of gpt-5.1 and later
+# are sampled where they are told not to reason.
+_NEW_CEILING = re.compile(r"(.*/)?(o\d|gpt-[5-9]|gpt-\d\d).*")
+_REASONING = re.compile(r"(.*/)?(o\d.*|gpt-5(?!\.|-chat).*)")
+_SAMPLING = (
+    *("temperature", "top_p", "frequency_penalty", "presence_penalty", "stop"),
+    *("logit_bias", "logprobs", "top_logprobs"),
+)
+
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
@@ -37,11 +46,18 @@ _log = structlog.get_logger(__name__)
 def body(request: Request, model: str) -> dict[str, Any]:
     """The JSON object that asks for a streamed answer with its usage.
 
-    What the gateway sets itself beats what the caller passed on in `extra`.
+    What the gateway sets itself beats what the caller passed on in `extra`. What OpenAI's models
+    that reason would refuse is left out.
     """
     fields: dict[str, Any] = {**request.extra, **request.parameters}
     if request.max_tokens is not None:
+        fields.pop("max_completion_tokens", None)
         fields["max_tokens"] = request.max_tokens
+    if _NEW_CEILING.fullmatch(model) and "max_tokens" in fields:
+        fields["max_completion_tokens"] = fields.pop("max_tokens")
+    if _REASONING.fullmatch(model):
+        for name in _SAMPLING:
+            fields.pop(name, None)
     if request.tools:
         fields["tools"] = request.tools
     fields["model"] = model
@@ -57,7 +73,8 @@ def failure(status: int, retry_after_s: float | None = None) -> ProviderError:
         return ProviderError(REFUSED_KEY)
     if status in (400, 404, 413, 422):
         return ProviderRefused()
-    if status == 429:
+    # 498 is Groq's: its flexible tier is full.
+    if status in (429, 498):
         return ProviderRateLimited(retryable=True, retry_after_s=retry_after_s)
     retryable = status in (408, 409, 425) or status >= 500
     kind = ProviderTimeout if status in (408, 504) else ProviderError
@@ -95,6 +112,7 @@ class _Fragment(msgspec.Struct):
 
 class _Said(msgspec.Struct):
     content: str | None = None
+    refusal: str | None = None
     tool_calls: list[_Fragment] | None = None
 
 
@@ -108,10 +126,17 @@ class _Usage(msgspec.Struct, gc=False):
     completion_tokens: int | None = None
 
 
+class _Groq(msgspec.Struct):
+    usage: _Usage | None = None
+    error: Any = None
+
+
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     error: Any = None
+    # Where Groq says the same.
+    x_groq: _Groq | None = None
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
@@ -149,6 +174,8 @@ class Translator:
             chunk = decode_leniently(data, _Chunk)
         if chunk.error is not None or chunk.usage is not None:
             self._read_rarities(chunk)
+        elif chunk.x_groq is not None:
+            self._read_rarities(chunk.x_groq)
         if not chunk.choices:
             return None
         choice = chunk.choices[0]
@@ -159,7 +186,8 @@ class Translator:
             return None
         if said.tool_calls:
             self._read_calls(said.tool_calls)
-        text = said.content
+        # A model that refuses does so in words of their own field.
+        text = said.content or said.refusal
         if not text:
             return None
         if self._half or not text.isascii():
@@ -183,11 +211,11 @@ class Translator:
         left.append(Completed(finish_reason=_FINISH.get(finish, finish)))
         return left
 
-    def _read_rarities(self, chunk: _Chunk) -> None:
+    def _read_rarities(self, chunk: _Chunk | _Groq) -> None:
         if chunk.error is not None:
             _log.warning("provider_reported_error", error_type=error_type(chunk.error))
             raise ProviderError(REPORTED, retryable=True)
-        self._usage = chunk.usage
+        self._usage = chunk.usage or self._usage
 
     def _read_calls(self, fragments: list[_Fragment]) -> None:
         for fragment in fragments:

@@ -228,3 +228,65 @@ def test_retry_after_is_read_in_both_forms(value: str, seconds: float | None) ->
 def test_no_retry_after_says_nothing() -> None:
     """An answer without the header names no time."""
     assert retry_after_s({}, now=1000.0) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "ceiling", "sampled"),
+    [
+        ("gpt-4o", "max_tokens", True),
+        ("gpt-4.1-mini", "max_tokens", True),
+        ("openai/gpt-oss-120b", "max_tokens", True),
+        ("llama-3.1-8b-instant", "max_tokens", True),
+        ("o3", "max_completion_tokens", False),
+        ("o4-mini-2025-04-16", "max_completion_tokens", False),
+        ("gpt-5", "max_completion_tokens", False),
+        ("openai/gpt-5-mini", "max_completion_tokens", False),
+        ("gpt-5.2", "max_completion_tokens", True),
+        ("gpt-5-chat-latest", "max_completion_tokens", True),
+    ],
+)
+def test_models_that_reason_are_asked_in_their_words(
+    model: str, ceiling: str, sampled: bool
+) -> None:
+    """They have another name for the ceiling, and refuse sampling parameters: those stay home."""
+    request = Request(
+        messages=(),
+        model="asked",
+        max_tokens=9,
+        parameters={"temperature": 0.5, "stop": "x"},
+        extra={"top_logprobs": 2, "reasoning_effort": "low", "max_completion_tokens": 99},
+    )
+    assert body(request, model) == {
+        "model": model,
+        "messages": (),
+        ceiling: 9,
+        "reasoning_effort": "low",
+        **({"temperature": 0.5, "stop": "x", "top_logprobs": 2} if sampled else {}),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def test_a_refusal_in_words_is_text() -> None:
+    """What a model says in place of an answer reaches the reader."""
+    said = chunk({"content": None, "refusal": "I will not."})
+    assert translate(said, STOP) == [Delta(text="I will not."), Completed()]
+
+
+def test_groq_counts_in_a_field_of_its_own() -> None:
+    """Its last chunk has the usage there; reasoning beside the answer is not told."""
+    usage = {"prompt_tokens": 3, "completion_tokens": 5, "total_time": 0.1}
+    last = chunk(finish_reason="stop", x_groq={"id": "r", "usage": usage})
+    said = chunk({"content": "x", "reasoning": "hm"}, x_groq={"id": "r"})
+    assert translate(said, last, b"[DONE]") == [
+        Delta(text="x"),
+        Usage(prompt_tokens=3, completion_tokens=5),
+        Completed(),
+    ]
+
+
+def test_groq_fails_in_a_field_of_its_own() -> None:
+    """An error there ends the stream as any other does."""
+    with pytest.raises(ProviderError) as failed:
+        translate(chunk({}, x_groq={"id": "r", "error": "secret words"}))
+    assert (failed.value.retryable, "secret" in str(failed.value)) == (True, False)
