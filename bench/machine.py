@@ -61,6 +61,7 @@ def resident_bytes(pid: int) -> int:
     return resident
 
 
-def steal_s() -> float:
-    """CPU time that the host gave to other machines since boot; 0 where it does not tell."""
-    return float(getattr(psutil.cpu_times(), "steal", 0.0))
+def core_busy_s(core: int) -> float:
+    """CPU time that a core has spent since boot on whatever process, or lost to its host."""
+    times = psutil.cpu_times(percpu=True)[core]
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)

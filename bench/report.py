@@ -39,7 +39,7 @@ class Report:
         for line in rounds.row.lines:
             table.add_row(*_cells(rounds, line))
         if "busy" in rounds.gateway[0]:
-            table.add_row("  core busy (load and upstream's)", "%", *_busy(rounds))
+            table.add_row("  core busy + others on it (load's core)", "%", *_busy(rounds))
         self._console.print(table)
         self._console.print()
         self._begun = True
@@ -64,9 +64,10 @@ def _values(figures: list[Figures], line: Line, alone: Figures) -> list[float]:
 
 
 def _busy(rounds: Rounds) -> tuple[str, ...]:
-    """How full the cores were. A full one of the load's says that the load held the server up."""
+    """How full the cores were: others disturb, and a full one of the load's held the server up."""
     return tuple(
-        f"{_median(figures, 'busy'):.0f} ({_median(figures, 'load'):.0f})"
+        f"{_median(figures, 'busy'):.0f} + {_median(figures, 'others'):.0f}"
+        f" ({_median(figures, 'load'):.0f})"
         for figures in (rounds.gateway, rounds.bare)
     )
 

@@ -8,8 +8,8 @@ from bench import machine
 from bench.size import Size
 from bench.target import Direct, Target
 
-# The figures of one measurement, by their lines' keys; `busy` and `load` beside them: how much of
-# their cores the server and what loads it used, percent.
+# The figures of one measurement, by their lines' keys; and how much, in percent, the server
+# (`busy`) and other processes (`others`) used of its core, and what loads it (`load`) of the other.
 Figures = dict[str, float]
 
 
@@ -47,17 +47,19 @@ class Row(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """Clocks at one moment: the wall's, the server's and the load's CPU time, in seconds."""
+    """Clocks at one moment: the wall's, then CPU time of the server, its core and the load, in s."""
 
     wall: float
     server: float
+    core: float
     load: float
 
     @classmethod
     def of(cls, target: Target | Direct) -> Self:
         upstream = target.provider.server
         load = time.process_time() + machine.cpu_s(upstream.pid)
-        return cls(time.perf_counter(), target.server.cpu_s(), load)
+        core = machine.core_busy_s(target.server.core)
+        return cls(time.perf_counter(), target.server.cpu_s(), core, load)
 
     def since(self, earlier: "Reading") -> "Reading":
         return Reading(*(now - then for now, then in zip(self, earlier, strict=True)))
@@ -67,8 +69,10 @@ class Reading(NamedTuple):
         return self.server / units * 1e6
 
     def busy(self) -> Figures:
-        """How much of their cores the server and what loads it used, percent."""
-        return {"busy": self.server / self.wall * 100, "load": self.load / self.wall * 100}
+        """Who used how much of the cores, percent."""
+        others = max(0.0, self.core - self.server)
+        shares = {"busy": self.server, "others": others, "load": self.load}
+        return {name: spent / self.wall * 100 for name, spent in shares.items()}
 
 
 def percentile(values: list[float], percent: float) -> float:

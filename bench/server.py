@@ -31,7 +31,7 @@ class Server:
         """
         self.name = name
         self._typed = typed
-        self._core = core
+        self.core = core
         self._environ = environ
         self._process: asyncio.subprocess.Process | None = None
         self._said: IO[bytes] | None = None
@@ -42,7 +42,7 @@ class Server:
             sys.executable, *self._typed, stdin=asyncio.subprocess.DEVNULL, stdout=self._said,
             stderr=self._said, cwd=ROOT, env={"PATH": os.environ["PATH"], **self._environ},
         )  # fmt: skip
-        os.sched_setaffinity(self._process.pid, {self._core})
+        os.sched_setaffinity(self._process.pid, {self.core})
         try:
             async with asyncio.timeout(_START_S):
                 self.port = await self._listens()

@@ -55,8 +55,8 @@ class Target(Protocol):
         """One more reader of that answer."""
         ...
 
-    async def release(self) -> None:
-        """Let the gated answers go."""
+    async def release(self, over_s: float = 0.0) -> None:
+        """Let the gated answers go, one after the other within `over_s` seconds."""
         ...
 
     async def settle(self) -> None:
@@ -83,8 +83,9 @@ class Provider:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.port}"
 
-    async def release(self) -> None:
-        await self._callers.ask(post("/release", b""))
+    async def release(self, over_s: float) -> None:
+        """Let the gated answers go, one after the other within `over_s` seconds."""
+        await self._callers.ask(post("/release", _encode({"over_s": over_s})))
 
     async def until(self, what: str, count: int) -> None:
         """Wait until there are as many of `gated` or `callbacks`."""
@@ -118,8 +119,8 @@ class Direct:
         reader.ask(post(self.path, _completion(model)))
         return reader
 
-    async def release(self) -> None:
-        await self.provider.release()
+    async def release(self, over_s: float = 0.0) -> None:
+        await self.provider.release(over_s)
 
     async def settle(self) -> None:
         """Nothing follows but the end of the connections."""
@@ -140,12 +141,12 @@ class Bare(Direct):
         reader.ask(get("/fan"))
         return reader
 
-    async def release(self) -> None:
+    async def release(self, over_s: float = 0.0) -> None:
         if self.model:
             await self.callers.ask(post("/publish", _completion(self.model)))
             self.model = ""
         else:
-            await self.provider.release()
+            await self.provider.release(over_s)
 
     def submission(self) -> bytes:
         return post("/jobs", _encode({"request_type": "chat", "request": _QUESTION}))
@@ -198,8 +199,8 @@ class Gateway:
         reader.ask(get(self._path))
         return reader
 
-    async def release(self) -> None:
-        await self.provider.release()
+    async def release(self, over_s: float = 0.0) -> None:
+        await self.provider.release(over_s)
 
     async def settle(self) -> None:
         """Every answer is called back."""

@@ -42,6 +42,12 @@ class Completion(msgspec.Struct, frozen=True):
     model: str
 
 
+class Release(msgspec.Struct, frozen=True):
+    """How long the gate is opening, in seconds."""
+
+    over_s: float = 0.0
+
+
 @lru_cache(maxsize=64)
 def pieces(model: str) -> tuple[Piece, ...]:
     """An answer as it is written. The role goes with the first token, as from real providers."""
@@ -65,11 +71,12 @@ class Upstream:
         self.callbacks = 0
         self.gated: list[Callable[[], None]] = []
 
-    def release(self) -> None:
-        """Let every waiting answer go."""
+    def release(self, over_s: float) -> None:
+        """Let every waiting answer go, one after the other within so many seconds."""
+        loop = asyncio.get_running_loop()
         gated, self.gated = self.gated, []
-        for play in gated:
-            play()
+        for place, play in enumerate(gated):
+            loop.call_later(place / len(gated) * over_s, play)
 
     def counts(self) -> bytes:
         return msgspec.json.encode({"gated": len(self.gated), "callbacks": self.callbacks})
@@ -104,7 +111,7 @@ class Connection(asyncio.Protocol):
         if path == b"/v1/chat/completions":
             self._begin(msgspec.json.decode(body, type=Completion).model)
         elif path == b"/release":
-            self._upstream.release()
+            self._upstream.release(msgspec.json.decode(body, type=Release).over_s)
             self._say(b"{}")
         elif path == b"/counts":
             self._say(self._upstream.counts())
