@@ -174,16 +174,23 @@ class JobQueue:
         if by_id and job is not None and job.door == FORM:
             return job
         try:
-            return await self._core.own(self._desk.principal(request), job_id)
+            return await self._own(self._desk.principal(request), job_id)
         except Unauthenticated:
             if by_id:
                 raise JobNotFound from None
             raise
 
+    async def _own(self, principal: Principal, job_id: str) -> Job:
+        try:
+            return await self._core.own(principal, job_id)
+        except Gone:
+            # With the id alone nobody could be told more; the document knows one answer.
+            raise JobNotFound from None
+
     async def cancel(self, request: web.Request) -> web.Response:
         """Stop a job of the caller's; one that is over stays as it is."""
         principal = self._desk.principal(request)
-        before = await self._core.own(principal, request.match_info["id"])
+        before = await self._own(principal, request.match_info["id"])
         after = await self._core.cancel(before)
         if before.state.final or after.state is not State.CANCELLED:
             message = f"Request is already over: {after.state}"
@@ -219,7 +226,6 @@ _CODES: tuple[tuple[type[GatewayError], str], ...] = (
     (Unauthenticated, "INVALID_APP_CODE"),
     (UnsupportedRequestType, "UNSUPPORTED_REQUEST_TYPE"),
     (JobNotFound, "REQUEST_NOT_FOUND"),
-    (Gone, "REQUEST_NOT_FOUND"),
     (RateLimited, "RATE_LIMITED"),
     (Unavailable, "QUEUE_FULL"),
 )

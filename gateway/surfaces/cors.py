@@ -34,9 +34,7 @@ def install(
     """
     known = dict.fromkeys(allowed, _OPTIONS)
     adapter = _WithLocal if local else ResourcesUrlDispatcherRouterAdapter
-    cors = aiohttp_cors.CorsConfig(
-        app, defaults=known, router_adapter=adapter(app.router, known)
-    )
+    cors = aiohttp_cors.CorsConfig(app, defaults=known, router_adapter=adapter(app.router, known))
     for route in routes:
         cors.add(route)
 
