@@ -37,6 +37,8 @@ from gateway.engine.notifier import Notifier
 from gateway.errors import Forbidden, MethodNotAllowed, NotFound
 from gateway.jobs import OnDisconnect
 from gateway.providers import Provider
+from gateway.providers.anthropic import Anthropic
+from gateway.providers.openai import OpenAI
 from gateway.providers.simulator import Simulator
 from gateway.providers.together import Together
 from gateway.stores import Store
@@ -51,6 +53,7 @@ from gateway.surfaces.direct import Direct, carry_headers
 from gateway.surfaces.door import Desk, Door, Handler
 from gateway.surfaces.event_stream import Streams
 from gateway.surfaces.openai import Completions
+from gateway.surfaces.responses import Responses
 from gateway.surfaces.status import Health
 from gateway.surfaces.stream import N8n
 
@@ -241,17 +244,21 @@ def _openai_doors(desk: Desk, streams: Streams, settings: Settings) -> list[Door
             fallback_models=settings.fallback_models,
             on_disconnect=OnDisconnect(settings.on_disconnect),
         ).door
-        for door in (AskDoor, Completions)
+        for door in (AskDoor, Completions, Responses)
     ]
 
 
 def _providers(settings: Settings) -> dict[str, Provider]:
     """Those there is a key for, and the simulator, which needs none."""
     providers: list[Provider] = [Simulator()]
-    if settings.together_ai_api_key:
-        providers.append(
-            Together(settings.together_ai_api_key, base_url=settings.together_base_url)
-        )
+    if key := settings.together_ai_api_key:
+        providers.append(Together(key, settings.together_base_url))
+    if key := settings.groq_api_key:
+        providers.append(OpenAI(key, settings.groq_base_url, name="groq"))
+    if key := settings.openai_api_key:
+        providers.append(OpenAI(key, settings.openai_base_url))
+    if key := settings.anthropic_api_key:
+        providers.append(Anthropic(key, settings.anthropic_base_url))
     return {provider.name: provider for provider in providers}
 
 
