@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """Clocks at one moment: the wall's, then CPU time of the server, its core and the load, in s."""
+    """Clocks at one moment, seconds: the wall's; CPU time of server, its core, and the load."""
 
     wall: float
     server: float
