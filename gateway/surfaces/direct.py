@@ -22,7 +22,11 @@ _HEADERS = "gateway.headers"
 
 
 class Direct:
-    """Makes jobs for callers who wait."""
+    """Makes jobs for callers who wait.
+
+    Attributes:
+        streams: where those of them are who read along.
+    """
 
     def __init__(self, core: Core, streams: Streams, *, hold_s: float) -> None:
         """Serve the doors that answer at once.
@@ -31,7 +35,7 @@ class Direct:
             hold_s: how long a stream's headers wait for its first word.
         """
         self._core = core
-        self._streams = streams
+        self.streams = streams
         self._hold_s = hold_s
 
     async def submit(self, request: web.Request, principal: Principal, ask: Ask) -> Job:
@@ -79,7 +83,7 @@ class Direct:
                 await self._first_word(channel)
             return job
 
-        return await self._streams.begin(request, principal, begun, format_of)
+        return await self.streams.begin(request, principal, begun, format_of)
 
     async def _first_word(self, channel: Channel) -> None:
         """Wait until the answer begins, or a job has failed without one."""

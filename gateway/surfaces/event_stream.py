@@ -50,7 +50,7 @@ class Format(NamedTuple):
         hello: what every connection begins with.
         first: a frame before the first event, for readers who bring no cursor.
         resumable: its events have ids, so that readers who are cut off come back for the rest;
-            others are never cut for their age.
+            others are never cut for their age, and their hello is a part of what they read.
     """
 
     name: str
@@ -252,6 +252,25 @@ class Streams:
             job = await submit()
             return await self._serve(request, job, format_of(job), None)
 
+    async def go_on(
+        self,
+        request: web.Request,
+        principal: Principal,
+        job: Job,
+        format: Format,
+        cursor: Cursor = START,
+    ) -> web.StreamResponse:
+        """Answer with the format's hello and what follows `cursor`, whatever cursor is brought.
+
+        204 where that is nothing.
+
+        Raises:
+            CursorConflict: the stream cannot go on from there.
+            Unavailable: too many streams are open.
+        """
+        with self._room(principal.tenant.name):
+            return await self._serve(request, job, format, cursor)
+
     async def _serve(
         self, request: web.Request, job: Job, format: Format, cursor: Cursor | None
     ) -> web.StreamResponse:
@@ -264,7 +283,8 @@ class Streams:
             max_age_s = self._max_age_s * self._rng.uniform(0.8, 1.2) if format.resumable else inf
             stream = EventStream(channel, cursor or START, format, max_age_s)
             try:
-                if stream.subscriber.finished and not channel.closed:
+                read = stream.subscriber.finished and not channel.closed
+                if read and (format.resumable or not hello):
                     return web.Response(status=204, headers=_HEADERS)
                 return await self._run(stream, request, job, format._replace(hello=hello))
             finally:
