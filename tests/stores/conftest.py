@@ -3,3 +3,4 @@
 import pytest
 
 pytest.register_assert_rewrite("tests.stores.conformance")
+pytest.register_assert_rewrite("tests.stores.conversation_conformance")
