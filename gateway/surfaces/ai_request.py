@@ -37,6 +37,7 @@ from gateway.surfaces.door import (
     has_credential,
     text_field,
 )
+from gateway.surfaces.idempotency import Repeat, repeat_of
 from gateway.tenants import RequestType, Tenant
 
 FORM = "ai_request"
@@ -100,31 +101,42 @@ class JobQueue:
 
     async def submit(self, request: web.Request) -> web.Response:
         """Queue one request."""
-        asked = decode(await self._desk.body(request), Asked)
+        body = await self._desk.body(request)
+        asked = decode(body, Asked)
         principal = self._desk.principal(request, asked.app_code)
-        job = await self._submit(principal, asked, Lane.LIVE)
+        repeat = repeat_of(request, principal, FORM, body)
+        job = await self._submit(principal, asked, Lane.LIVE, repeat)
         return answer(_queued(job), request_id=job.id)
 
     async def submit_batch(self, request: web.Request) -> web.Response:
         """Queue up to a hundred requests; each is accepted or refused for itself."""
-        batch = decode(await self._desk.body(request), Batch)
+        body = await self._desk.body(request)
+        batch = decode(body, Batch)
         principal = self._desk.principal(request, batch.app_code)
         if not batch.requests or len(batch.requests) > _BATCH_MOST:
             raise InvalidRequest(
                 f"requests must hold 1 to {_BATCH_MOST} requests.", field="requests"
             )
-        results = [await self._submit_entry(principal, entry) for entry in batch.requests]
+        repeat = repeat_of(request, principal, f"{FORM}/batch", body)
+        results = [
+            await self._submit_entry(principal, entry, repeat.entry(index))
+            for index, entry in enumerate(batch.requests)
+        ]
         return answer({"status": "success", "results": results})
 
-    async def _submit_entry(self, principal: Principal, entry: msgspec.Raw) -> dict[str, Any]:
+    async def _submit_entry(
+        self, principal: Principal, entry: msgspec.Raw, repeat: Repeat
+    ) -> dict[str, Any]:
         try:
-            return _queued(
-                await self._submit(principal, decode(bytes(entry), Asked), Lane.BACKGROUND)
-            )
+            asked = decode(bytes(entry), Asked)
+            return _queued(await self._submit(principal, asked, Lane.BACKGROUND, repeat))
+        except Conflict:
+            # The key belongs to another batch.
+            raise
         except GatewayError as error:
             return shape(error)
 
-    async def _submit(self, principal: Principal, asked: Asked, lane: Lane) -> Job:
+    async def _submit(self, principal: Principal, asked: Asked, lane: Lane, repeat: Repeat) -> Job:
         tenant = principal.tenant
         kind_name = _required("request_type", asked.request_type)
         text = text_field("request", _required("request", asked.request))
@@ -144,6 +156,8 @@ class JobQueue:
                 lane=lane,
                 on_failure=OnFailure.RESTART,
                 callback=_callback(asked.callback_url),
+                idempotency_key=repeat.key,
+                fingerprint=repeat.fingerprint,
             ),
         )
 

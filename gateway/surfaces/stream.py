@@ -29,6 +29,7 @@ from gateway.surfaces.door import (
     text_field,
 )
 from gateway.surfaces.event_stream import Format, Streams
+from gateway.surfaces.idempotency import repeat_of
 from gateway.tenants import Tenant
 
 FORM = "n8n"
@@ -84,8 +85,10 @@ class N8n:
 
     async def init(self, request: web.Request) -> web.Response:
         """Accept a prompt; answer with the address of its stream. A repeat gets the same."""
-        asked = decode(await self._desk.body(request), InitStream)
+        body = await self._desk.body(request)
+        asked = decode(body, InitStream)
         principal = self._principal(request, asked)
+        repeat = repeat_of(request, principal, FORM, body)
         prompt, url = _required("prompt", asked.prompt), _required("resumeUrl", asked.resumeUrl)
         self._check_url(url, principal.tenant)
         base_url = self._desk.base_url(request)
@@ -112,8 +115,9 @@ class N8n:
                         "prompt": prompt,
                     },
                 ),
-                idempotency_key=f"resume:{_digest(url)}",
-                fingerprint=_digest(principal.tenant.name, prompt),
+                # A workflow that sends no key waits at an address of its own.
+                idempotency_key=repeat.key or f"resume:{_digest(url)}",
+                fingerprint=repeat.fingerprint or _digest(principal.tenant.name, prompt),
             ),
         )
         token = self._core.auth.stream_token(job, self._token_life_s)
