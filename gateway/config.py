@@ -10,14 +10,16 @@ from typing import Annotated, Any
 import msgspec
 
 from gateway import catalog as catalogs
+from gateway import modes as all_modes
 from gateway import rules, tenants
 from gateway.catalog import DEFAULT_MODEL, Catalog
 from gateway.errors import InvalidRequest, UnknownModel
 from gateway.jobs import Start
+from gateway.modes import PLAIN, Mode, Modes
 from gateway.origins import is_loopback
 from gateway.problems import ConfigError, Problem, Report, nearest, shown
 from gateway.rules import Rule
-from gateway.tenants import Tenant
+from gateway.tenants import RequestType, Tenant
 
 __all__ = ["Config", "ConfigError", "Problem", "Settings", "parse"]
 
@@ -45,6 +47,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     anonymous_app: Annotated[str | None, rules.text(100)] = None
     poll_needs_app_code: Annotated[bool, rules.flag()] = False
     dev_mode: Annotated[bool, rules.flag()] = False
+
+    # What one user of the assistant may do.
+    user_max_active: Annotated[int, rules.whole(1, 1_000_000)] = 5
+    user_rate_limit: Annotated[str, rules.rate()] = "60/minute"
 
     # The queue and the runs.
     workers: Annotated[int, rules.whole(1, 100_000)] = 1000
@@ -123,6 +129,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     tenants: tuple[Tenant, ...]
     catalog: Catalog
+    modes: Modes = msgspec.field(default_factory=lambda: PLAIN)
     warnings: tuple[str, ...] = ()
 
 
@@ -132,13 +139,14 @@ def parse(
     env: Mapping[str, str],
     apps: str | None,
     models: str | None,
+    modes: str | None = None,
     conf_dir: str = "conf",
 ) -> Config:
-    """Check all four sources together.
+    """Check all five sources together.
 
     Args:
-        toml: the text of `gateway.toml`, as `apps` is that of `apps.json` and `models` that
-            of `models.toml`; None where there is no such file.
+        toml: the text of `gateway.toml`, as `apps` is that of `apps.json`, `models` that of
+            `models.toml` and `modes` that of `modes.toml`; None where there is no such file.
         env: environment variables; unknown ones are no concern, empty ones are absent.
         conf_dir: the folder of the files, for the messages.
 
@@ -152,18 +160,31 @@ def parse(
     app_report = Report(f"{conf_dir}/apps.json", found)
     known_tenants = tenants.parse(apps, app_report)
     apps_known = not any(problem.file == app_report.file for problem in found)
+    mode_report = Report(f"{conf_dir}/modes.toml", found)
+    known_modes = all_modes.parse(modes, mode_report)
+    modes_known = not any(problem.file == mode_report.file for problem in found)
     sources = _Sources(toml, env, conf_dir, found)
     if models_known:
         _check_models(sources, catalog)
         for tenant in known_tenants:
             _check_tenant_models(tenant, catalog, app_report.under("app_codes").under(tenant.name))
+        for mode in known_modes.values():
+            _check_kind(mode, catalog, mode_report.under("modes").under(mode.name))
+    if modes_known:
+        for tenant in known_tenants:
+            part = app_report.under("app_codes").under(tenant.name)
+            _check_tenant_modes(tenant, known_modes, part)
     if apps_known:
         _check_tenants(sources, known_tenants)
     if found:
         raise ConfigError(found)
     warnings = _warnings(sources.settings, known_tenants, catalog, tenants.in_clear(apps))
     return Config(
-        settings=sources.settings, tenants=known_tenants, catalog=catalog, warnings=warnings
+        settings=sources.settings,
+        tenants=known_tenants,
+        catalog=catalog,
+        modes=known_modes,
+        warnings=warnings,
     )
 
 
@@ -235,11 +256,20 @@ def _check_tenant_models(tenant: Tenant, catalog: Catalog, report: Report) -> No
     for name in tenant.allowed_models or ():
         _report_unknown(catalog, name, "allowed_models", report)
     for kind in tenant.request_types:
-        part = report.under("allowed_request_types").under(kind.name)
-        for name in kind.fallback_models:
-            _report_unknown(catalog, name, "fallback_models", part)
-        if kind.model and not _report_unknown(catalog, kind.model, "model", part):
-            _report_temperature(catalog, kind.model, kind.temperature, part)
+        _check_kind(kind, catalog, report.under("allowed_request_types").under(kind.name))
+
+
+def _check_kind(kind: RequestType | Mode, catalog: Catalog, report: Report) -> None:
+    for name in kind.fallback_models:
+        _report_unknown(catalog, name, "fallback_models", report)
+    if kind.model and not _report_unknown(catalog, kind.model, "model", report):
+        _report_temperature(catalog, kind.model, kind.temperature, report)
+
+
+def _check_tenant_modes(tenant: Tenant, modes: Modes, report: Report) -> None:
+    for name in tenant.allowed_modes or ():
+        if name not in modes:
+            report.add("allowed_modes", "a mode of modes.toml", shown(name), nearest(name, modes))
 
 
 def _report_unknown(catalog: Catalog, name: str, key: str, report: Report) -> bool:
