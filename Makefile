@@ -9,11 +9,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check format lint types bench clean
+.PHONY: help demo test faults check format lint types bench clean
 
 help:
 	@echo "make demo    start the gateway with its built-in simulator (PORT=8080 to choose the port)"
 	@echo "make test    run every test (TESTS=tests/test_log.py for one file)"
+	@echo "make faults  the long version of the fault tests: minutes, thousands of aborts"
 	@echo "make check   format, lint, types, then the tests"
 	@echo "make format  put the code in its form"
 	@echo "make bench   CPU time per unit of work, beside a bare aiohttp server"
@@ -23,6 +24,9 @@ demo: $(VENV)/runs
 
 test: $(VENV)/tests
 	@$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+
+faults: $(VENV)/tests
+	@FAULTS=long $(BIN)/python -m pytest -s tests/e2e tests/faults
 
 check: lint types test
 
