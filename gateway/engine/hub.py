@@ -6,11 +6,13 @@ reader of a marked channel is woken, and takes what there is from its own positi
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from gateway.errors import CursorConflict
 from gateway.events import Delta, Event, ToolCall
+from gateway.jobs import Job
 from gateway.log import START, Cursor, EventLog
 
 
@@ -26,7 +28,7 @@ class Framer(Protocol):
 class View:
     """A log in one wire format: each frame encoded once, whoever reads it."""
 
-    __slots__ = ("_cached", "_framer", "_frames", "_log", "_range", "_wrap")
+    __slots__ = ("_cached", "_ends", "_framer", "_frames", "_log", "_range", "_wrap")
 
     def __init__(
         self, log: EventLog, framer: Framer, wrap: Callable[[bytes], bytes] | None = None
@@ -40,19 +42,31 @@ class View:
         self._framer = framer
         self._wrap = wrap
         self._frames: list[bytes] = []
+        # Bytes before each position: one more than there are frames.
+        self._ends = [0]
         self._range = (0, 0)
         self._cached = b""
 
     def slice(self, start: int, end: int) -> bytes:
         """The frames between two positions as one piece of bytes; may be empty."""
         if self._range != (start, end):
-            frames = self._frames
-            for cursor, event in self._log.entries(len(frames), end):
-                frames.append(self._framer(cursor, event))
-            self._cached = self.wrapped(b"".join(frames[start:end]))
+            self._grow(end)
+            self._cached = self.wrapped(b"".join(self._frames[start:end]))
             # Readers who keep up all ask for the same range: it is joined once.
             self._range = (start, end)
         return self._cached
+
+    def reach(self, start: int, end: int, most_bytes: int) -> int:
+        """How far from `start` towards `end` a slice of `most_bytes` goes; at least one frame."""
+        self._grow(end)
+        fits = bisect_right(self._ends, self._ends[start] + most_bytes, start, end + 1) - 1
+        return max(start + 1, fits)
+
+    def _grow(self, end: int) -> None:
+        for cursor, event in self._log.entries(len(self._frames), end):
+            frame = self._framer(cursor, event)
+            self._frames.append(frame)
+            self._ends.append(self._ends[-1] + len(frame))
 
     def wrapped(self, data: bytes) -> bytes:
         """Some bytes of the wire format in the transport's framing."""
@@ -103,6 +117,8 @@ class Channel:
         self.job_id = job_id
         self.log = EventLog() if log is None else log
         self.closed = False
+        # The job as it ended, with all that its log does not tell; set when the log is closed.
+        self.ended: Job | None = None
         # Position up to which the store holds the log; the recorder moves it.
         self.saved = len(self.log)
         self._hub = hub
@@ -255,6 +271,25 @@ class Hub:
         self._closed = True
         for channel in tuple(self._channels.values()):
             channel.close()
+
+
+async def over(channel: Channel) -> None:
+    """Wait until nothing will follow, without reading what comes until then.
+
+    Cancelling it leaves the channel.
+    """
+    nothing_follows = asyncio.Event()
+
+    def look() -> None:
+        if subscriber.channel.closed or subscriber.channel.log.closed:
+            nothing_follows.set()
+
+    subscriber = channel.subscribe(channel.log.end, look)
+    try:
+        look()
+        await nothing_follows.wait()
+    finally:
+        channel.leave(subscriber)
 
 
 async def read(

@@ -8,8 +8,8 @@ more. So a slow reader holds nothing but its own place.
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from math import inf
 from random import Random
 from typing import NamedTuple
@@ -24,8 +24,9 @@ from gateway.errors import Unavailable
 from gateway.jobs import Job
 from gateway.log import START, Cursor
 
-# Frames in one write to a reader who lags: it must not hold up the others.
+# Most of one write to a reader who lags, in frames and in bytes.
 _FRAMES_AT_ONCE = 256
+_BYTES_AT_ONCE = 64 * 1024
 # Kernel memory for one reader: enough for any answer's pace, little for a reader that stalls.
 _SEND_BUFFER_BYTES = 64 * 1024
 
@@ -51,6 +52,9 @@ class Format(NamedTuple):
         first: a frame before the first event, for readers who bring no cursor.
         resumable: its events have ids, so that readers who are cut off come back for the rest;
             others are never cut for their age, and their hello is a part of what they read.
+        beat: what shows that a silent connection lives.
+        aside: what a reader is to be told beside the log, given the id of its last event; asked
+            at the beginning and at every look at the streams, and mostly nothing.
     """
 
     name: str
@@ -59,6 +63,8 @@ class Format(NamedTuple):
     hello: bytes = b":\n"
     first: bytes = b""
     resumable: bool = True
+    beat: bytes = sse.HEARTBEAT
+    aside: Callable[[Cursor], bytes] | None = None
 
     def view(self, channel: Channel, *, chunked: bool) -> View:
         """The channel's log in this format, cut into HTTP's chunks or plain."""
@@ -80,6 +86,7 @@ class EventStream:
             CursorConflict: see `Channel.subscribe`.
         """
         self.subscriber = channel.subscribe(cursor, self._pump, exact=format.exact)
+        self._format = format
         self._left_s = max_age_s
         self._quiet_s = 0.0
         self._transport: asyncio.Transport | None = None
@@ -87,9 +94,12 @@ class EventStream:
         self._turn: asyncio.Future[None] | None = None
         self._stalled = False
 
-    async def run(
-        self, request: web.Request, response: EventSourceResponse, format: Format
-    ) -> None:
+    @property
+    def whole(self) -> bool:
+        """The reader has been given everything, and nothing will follow in this log."""
+        return self.subscriber.finished and self.subscriber.channel.log.closed
+
+    async def run(self, request: web.Request, response: EventSourceResponse, hello: bytes) -> None:
         """Write everything up to the terminal event, or until cut. Ends with the reader.
 
         Raises:
@@ -101,12 +111,22 @@ class EventStream:
         transport = request.transport
         if writer is None or transport is None:
             raise ConnectionResetError
-        await response.write(format.hello)
+        await response.write(hello)
+        await self.follow(transport, writer, chunked=request.version >= HttpVersion11)
+
+    async def follow(
+        self, transport: asyncio.Transport, writer: AbstractStreamWriter, *, chunked: bool = False
+    ) -> None:
+        """Write as `run` does, to a connection whose greeting is over.
+
+        Raises:
+            ConnectionResetError: the reader has gone.
+        """
         if transport.is_closing():
             raise ConnectionResetError
         # The writer is told of every byte that the socket did not take at once.
         transport.set_write_buffer_limits(high=0)
-        self._view = format.view(self.subscriber.channel, chunked=request.version >= HttpVersion11)
+        self._view = self._format.view(self.subscriber.channel, chunked=chunked)
         self._transport = transport
         try:
             await self._follow(writer)
@@ -121,6 +141,7 @@ class EventStream:
         while True:
             # Before the pump: a wake-up between the two must find it.
             self._turn = loop.create_future()
+            self._say_aside()
             self._pump()
             await self._turn
             if not self._stalled:
@@ -136,13 +157,19 @@ class EventStream:
         start = subscriber.position
         end = subscriber.end
         if end > start:
-            if end - start > _FRAMES_AT_ONCE:
-                end = start + _FRAMES_AT_ONCE
-                asyncio.get_running_loop().call_soon(self._pump)
+            if end - start > 1:
+                end = self._bounded(self._view, start, end)
             subscriber.position = end
             self._stalled = self._write(self._transport, self._view.slice(start, end))
         if self._stalled or subscriber.finished:
             self._end_turn()
+
+    def _bounded(self, view: View, start: int, end: int) -> int:
+        """How far to write now: a reader who lags must not hold up the others."""
+        near = view.reach(start, min(end, start + _FRAMES_AT_ONCE), _BYTES_AT_ONCE)
+        if near < end:
+            asyncio.get_running_loop().call_soon(self._pump)
+        return near
 
     def _write(self, transport: asyncio.Transport, data: bytes) -> bool:
         """Write to the socket; True if it did not take all of it at once."""
@@ -162,12 +189,20 @@ class EventStream:
         self._left_s -= passed_s
         if self._left_s <= 0 or (self._stalled and self._quiet_s >= stall_s):
             self.cut()
-        elif 0 < heartbeat_s <= self._quiet_s and not self._stalled:
-            self._beat()
+        else:
+            self._say_aside()
+            if 0 < heartbeat_s <= self._quiet_s:
+                self._say(self._format.beat)
 
-    def _beat(self) -> None:
-        if self._transport is not None and self._view is not None:
-            self._stalled = self._write(self._transport, self._view.wrapped(sse.HEARTBEAT))
+    def _say_aside(self) -> None:
+        if self._format.aside is not None and not self._stalled:
+            place = self.subscriber
+            self._say(self._format.aside(place.channel.log.cursor(place.position)))
+
+    def _say(self, frames: bytes) -> None:
+        """Write something beside the log, unless the reader is behind."""
+        if self._transport is not None and self._view is not None and not self._stalled:
+            self._stalled = self._write(self._transport, self._view.wrapped(frames))
             if self._stalled:
                 self._end_turn()
 
@@ -279,20 +314,14 @@ class Streams:
             hello += sse.retry(self._rng.randint(1000, 2000))
         if cursor is None:
             hello += format.first
-        async with self._core.channel(job) as channel:
-            max_age_s = self._max_age_s * self._rng.uniform(0.8, 1.2) if format.resumable else inf
-            stream = EventStream(channel, cursor or START, format, max_age_s)
-            try:
-                read = stream.subscriber.finished and not channel.closed
-                if read and (format.resumable or not hello):
-                    return web.Response(status=204, headers=_HEADERS)
-                return await self._run(stream, request, job, format._replace(hello=hello))
-            finally:
-                self._open.discard(stream)
-                stream.leave()
+        async with self._place(job, format, cursor or START) as stream:
+            read = stream.subscriber.finished and not stream.subscriber.channel.closed
+            if read and (format.resumable or not hello):
+                return web.Response(status=204, headers=_HEADERS)
+            return await self._run(stream, request, job, hello)
 
     async def _run(
-        self, stream: EventStream, request: web.Request, job: Job, format: Format
+        self, stream: EventStream, request: web.Request, job: Job, hello: bytes
     ) -> web.StreamResponse:
         response = EventSourceResponse(
             sep="\n", allow_all_methods=True, ping_interval=3600, send_timeout=self._stall_s
@@ -303,11 +332,40 @@ class Streams:
             response.headers["Connection"] = "close"
             response.force_close()
         response.headers["X-Request-Id"] = job.id
-        _bound_send_buffer(request)
-        self._open.add(stream)
-        self._arm()
-        await stream.run(request, response, format)
+        self._watch(stream, request)
+        await stream.run(request, response, hello)
         return response
+
+    @asynccontextmanager
+    async def place(
+        self,
+        request: web.Request,
+        principal: Principal,
+        job: Job,
+        format: Format,
+        cursor: Cursor = START,
+    ) -> AsyncIterator[EventStream]:
+        """A reader's place, for a connection that is not EventSource's; looked after as all are.
+
+        Raises:
+            CursorConflict: the stream cannot go on from there.
+            Unavailable: too many streams are open.
+        """
+        with self._room(principal.tenant.name):
+            async with self._place(job, format, cursor) as stream:
+                self._watch(stream, request)
+                yield stream
+
+    @asynccontextmanager
+    async def _place(self, job: Job, format: Format, cursor: Cursor) -> AsyncIterator[EventStream]:
+        async with self._core.channel(job) as channel:
+            max_age_s = self._max_age_s * self._rng.uniform(0.8, 1.2) if format.resumable else inf
+            stream = EventStream(channel, cursor, format, max_age_s)
+            try:
+                yield stream
+            finally:
+                self._open.discard(stream)
+                stream.leave()
 
     @contextmanager
     def _room(self, tenant: str) -> Iterator[None]:
@@ -321,6 +379,12 @@ class Streams:
             yield
         finally:
             self._by_tenant[tenant] -= 1
+
+    def _watch(self, stream: EventStream, request: web.Request) -> None:
+        """Give a stream heartbeats, an age, and an end where it gets stuck."""
+        _bound_send_buffer(request)
+        self._open.add(stream)
+        self._arm()
 
     def _arm(self) -> None:
         if self._timer is None and self._open:

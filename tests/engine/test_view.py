@@ -3,10 +3,12 @@
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.engine.hub import Hub
+from gateway.engine.hub import Hub, View
 from gateway.events import Delta, Event
-from gateway.log import Cursor
+from gateway.log import Cursor, EventLog
 
 
 class Numbering:
@@ -68,3 +70,21 @@ def test_a_transport_wraps_what_is_sent_and_nothing_else() -> None:
     assert view.slice(0, 2) == b"<1:1-1;2:1-2;>"
     assert view.slice(2, 3) == view.slice(1, 1) == b""
     assert view.slice(0, 2) == b"<1:1-1;2:1-2;>"
+
+
+@given(st.lists(st.text(max_size=30), min_size=1, max_size=30), st.data())
+def test_a_reach_is_what_fits(texts: list[str], data: st.DataObject) -> None:
+    """A slice as far as the reach is within the bytes allowed, or a single frame; more is not."""
+    log = EventLog()
+    log.begin(1)
+    for text in texts:
+        log.append(Delta(text=text or "x"))
+    view = View(log, lambda cursor, event: str(event).encode())
+    start = data.draw(st.integers(0, len(log) - 1))
+    end = data.draw(st.integers(start + 1, len(log)))
+    most = data.draw(st.integers(0, 200))
+    reached = view.reach(start, end, most)
+    assert start < reached <= end
+    assert len(view.slice(start, reached)) <= most or reached == start + 1
+    if reached < end:
+        assert len(view.slice(start, reached + 1)) > most
