@@ -18,7 +18,7 @@ from gateway.surfaces.event_stream import Format, Streams
 from gateway.surfaces.openai_error import failure
 
 # Headers of the answer to this request, whatever it will be.
-_HEADERS = "gateway.headers"
+_HEADERS = web.RequestKey("headers", dict[str, str])
 
 
 class Direct:
@@ -122,4 +122,4 @@ class Direct:
 
 async def carry_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Put the headers that a request was given on its answer; for `on_response_prepare`."""
-    response.headers.update(request.get(_HEADERS, {}))
+    response.headers.update(request.get(_HEADERS) or {})

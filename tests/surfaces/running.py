@@ -12,10 +12,11 @@ import jwt
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
 from multidict import CIMultiDictProxy
 
-from gateway.app import CORE, Patience, build, runner
+from gateway.app import CORE, Patience, build
 from gateway.config import parse
 from gateway.engine.core import Core, read
 from gateway.jobs import Job
+from gateway.serving import runner
 from tests.e2e import wire
 
 CODE = "gw_code-of-the-shop-0123456789abcdef"
@@ -154,6 +155,22 @@ class Gateway:
 
     async def poll(self, job_id: str, **headers: str) -> Any:
         return (await self.get(f"/get_request/{job_id}", **headers)).json()
+
+    async def begun(self, path: str, value: Any, **headers: str) -> tuple[str, asyncio.Task[Reply]]:
+        """Ask where one waits for the answer; the job that a worker has, and the answer to come."""
+        before = set(self.core._jobs)
+        reply = asyncio.create_task(self.post(path, value, **headers))
+        await self.read_by(1)
+        (job_id,) = set(self.core._jobs) - before
+        await self.published(job_id, 1)
+        return job_id, reply
+
+    async def left(self, path: str, value: Any, **headers: str) -> str:
+        """Ask where one waits for the answer, and leave; the id of the job."""
+        job_id, reply = await self.begun(path, value, **headers)
+        reply.cancel()
+        await asyncio.wait({reply})
+        return job_id
 
     # -- waiting ------------------------------------------------------------------------------
 

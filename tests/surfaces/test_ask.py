@@ -1,0 +1,118 @@
+"""The ask door beyond its document: refusals, failures, leaving, and other doors."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.jobs import State
+from tests.surfaces import event_source
+from tests.surfaces.running import CODE, QUICK, STUCK, Gateway, bearer, user_token
+
+ME = bearer(CODE)
+
+
+def wrong(**changes: Any) -> dict[str, Any]:
+    return {"question": "hi", **changes}
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "question"),
+        (wrong(question=None), "question"),
+        (wrong(question=""), "question"),
+        (wrong(question=" \u0000\n"), "question"),
+        (wrong(question=["hi"]), "question"),
+        (wrong(history="hi"), "history"),
+        (wrong(history=[{"role": "robot", "content": "x"}]), "history[0].role"),
+        (wrong(history=[{"role": "user"}]), "history[0]"),
+        (wrong(history=[{"role": "user", "content": 1}]), "history[0].content"),
+        (wrong(client_id=1234), "client_id"),
+        (wrong(user_id=[]), "user_id"),
+        (wrong(stream="yes"), "stream"),
+        (wrong(priority=10), "priority"),
+        (wrong(on_disconnect="abandon"), "on_disconnect"),
+        ([], None),
+        ("hi", None),
+    ],
+)
+async def test_a_wrong_body_is_refused(gateway: Gateway, body: Any, param: str | None) -> None:
+    """400 as OpenAI writes it, naming the field."""
+    reply = await gateway.post("/v1/ask", body, **ME)
+    error = reply.json()["error"]
+    assert (reply.status, set(error)) == (400, {"message", "type", "param", "code"})
+    assert (error["type"], error["param"]) == ("invalid_request_error", param)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_failure_before_the_first_word_is_a_status(gateway: Gateway, stream: bool) -> None:
+    """Streamed or not; the answer still tells which request it was."""
+    body = wrong(stream=stream, model="simulator/echo?first=0&cut=0&refuse=9&status=400")
+    reply = await gateway.post("/v1/ask", body, **ME)
+    job = await gateway.job(reply.headers["X-Request-Id"])
+    assert (reply.status, job.state) == (400, State.ERROR)
+    assert reply.json() == {
+        "error": {
+            "message": "The AI service refused the request as invalid.",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": None,
+        }
+    }
+
+
+async def test_a_failure_in_mid_stream_is_the_last_event(gateway: Gateway) -> None:
+    """An error object after the words, and no finish."""
+    body = wrong(question="one two", stream=True, model=f"{QUICK}&cut=1")
+    reply = await gateway.post("/v1/ask", body, **ME)
+    *words, last = [json.loads(part[6:]) for part in reply.body.strip().split(b"\n\n")]
+    assert [word["choices"][0]["delta"] for word in words] == [
+        {"role": "assistant"},
+        {"content": "one"},
+    ]
+    assert last["error"]["code"] == "ai_service_error"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_it_ends_with_its_only_reader(stream: bool) -> None:
+    """Whoever asks for it and leaves has cancelled it, streamed or not."""
+    async with Gateway(DISCONNECT_GRACE=0) as gateway:
+        body = wrong(question="one two", stream=stream, model=STUCK)
+        job_id = await gateway.left("/v1/ask", body, **ME)
+        await gateway.quiet()
+        assert (await gateway.job(job_id)).state is State.CANCELLED
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_it_goes_on_where_that_is_asked_for(stream: bool) -> None:
+    """`on_disconnect` in the body beats the setting."""
+    async with Gateway(DISCONNECT_GRACE=0) as gateway:
+        model = "simulator/echo?first=0.2&gap=0.2"
+        body = wrong(question="a b", stream=stream, model=model, on_disconnect="continue")
+        job_id = await gateway.left("/v1/ask", body, **ME)
+        assert (await gateway.over(job_id)).state is State.COMPLETED
+
+
+async def test_the_setting_says_what_leaving_means() -> None:
+    """`ON_DISCONNECT=continue` lets every answer end."""
+    async with Gateway(DISCONNECT_GRACE=0, ON_DISCONNECT="continue") as gateway:
+        body = wrong(question="a b", model="simulator/echo?first=0.2&gap=0.2")
+        job_id = await gateway.left("/v1/ask", body, **ME)
+        assert (await gateway.over(job_id)).state is State.COMPLETED
+
+
+async def test_its_job_is_read_at_other_doors(gateway: Gateway) -> None:
+    """By its owner; nobody else knows it."""
+    reply = await gateway.post("/v1/ask", wrong(question="one two", user_id="ann"), **ME)
+    job_id = reply.headers["X-Request-Id"]
+    assert (await gateway.poll(job_id, **ME))["response"]["ai_response"] == "one two"
+    ann, bob = bearer(user_token()), bearer(user_token(sub="bob"))
+    for owner in (ME, ann):
+        url = f"{gateway.origin}/stream/{job_id}"
+        async with event_source.opened(gateway.session, url, **owner) as response:
+            got = [event async for event in event_source.events(response)]
+        assert event_source.text(got) == "one two"
+        assert (await gateway.get(f"/v1/responses/resp_{job_id}", **owner)).status == 200
+    for path in (f"/stream/{job_id}", f"/v1/responses/resp_{job_id}", f"/get_request/{job_id}"):
+        assert (await gateway.get(path, **bob)).status == 404
