@@ -296,6 +296,12 @@ def _bounds(settings: Settings) -> Bounds:
         drain_timeout=settings.drain_timeout,
         retention=settings.retention,
         callback_deadline=settings.callback_deadline,
+        requests_per_minute={
+            "together": settings.together_requests_per_minute,
+            "groq": settings.groq_requests_per_minute,
+            "openai": settings.openai_requests_per_minute,
+            "anthropic": settings.anthropic_requests_per_minute,
+        },
         timeouts=Timeouts(
             first_token_s=settings.first_token_timeout,
             token_s=settings.token_timeout,

@@ -98,6 +98,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     groq_base_url: Annotated[str, rules.url(drop="/v1")] = "https://api.groq.com/openai"
     openai_base_url: Annotated[str, rules.url(drop="/v1")] = "https://api.openai.com"
     anthropic_base_url: Annotated[str, rules.url(drop="/v1")] = "https://api.anthropic.com"
+    together_requests_per_minute: Annotated[int, rules.whole(0, 1_000_000)] = 0
+    groq_requests_per_minute: Annotated[int, rules.whole(0, 1_000_000)] = 0
+    openai_requests_per_minute: Annotated[int, rules.whole(0, 1_000_000)] = 0
+    anthropic_requests_per_minute: Annotated[int, rules.whole(0, 1_000_000)] = 0
 
     # What it tells its operator.
     log_level: Annotated[str, rules.word(("debug", "info", "warning", "error"))] = "info"

@@ -23,6 +23,7 @@ GatewayError
 │   └── StoreUnavailable      503  STORE_UNAVAILABLE
 └── ProviderError             502  AI_SERVICE_ERROR
     ├── ProviderRateLimited   502  AI_SERVICE_ERROR
+    ├── ProviderSpared        502  AI_SERVICE_ERROR
     ├── ProviderTimeout       504  TIMEOUT
     └── ProviderRefused       400  INVALID_REQUEST
 
@@ -188,6 +189,12 @@ class ProviderRateLimited(ProviderError):
 
     rate_limited = True
     default = "The AI service is over its rate limit."
+
+
+class ProviderSpared(ProviderError):
+    """The gateway did not ask: the model failed so often that it is left alone for a while."""
+
+    default = "The AI service keeps failing, and is not asked for the moment."
 
 
 class ProviderTimeout(ProviderError):

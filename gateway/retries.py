@@ -2,7 +2,7 @@
 
 from random import Random
 
-from gateway.errors import ProviderError
+from gateway.errors import ProviderError, ProviderSpared
 
 # Tries of one model for a failure that may pass, before the next model in line is asked.
 TRIES = 4
@@ -28,8 +28,8 @@ def may_retry(tries: int, error: ProviderError, *, last_model: bool) -> bool:
     """The same model may be asked again.
 
     A provider that says when to come back is taken at its word for as long as the job may
-    take, if there is no other model to ask.
+    take, if there is no other model to ask. A model that is spared is not waited for if there is.
     """
-    if not error.retryable:
+    if not error.retryable or (isinstance(error, ProviderSpared) and not last_model):
         return False
     return tries < TRIES or (last_model and error.rate_limited)

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
+from gateway.errors import (
+    ProviderError,
+    ProviderRateLimited,
+    ProviderRefused,
+    ProviderSpared,
+    ProviderTimeout,
+)
 from gateway.retries import TRIES, delay_s, may_retry
 
 
@@ -58,6 +64,7 @@ def test_only_what_may_pass_is_tried_again(
     [
         (ProviderError(retryable=True), True, False),
         (ProviderError(retryable=True), False, False),
+        (ProviderSpared(retryable=True), True, False),
         (ProviderRateLimited(retryable=True), False, False),
         (ProviderRateLimited(retryable=True), True, True),
     ],
@@ -68,3 +75,9 @@ def test_the_last_model_over_its_limit_is_waited_for(
     """After four tries, only a rate limit is waited out, and only with nobody else to ask."""
     assert may_retry(TRIES, error, last_model=last_model) is allowed
     assert may_retry(1000, error, last_model=last_model) is allowed
+
+
+def test_a_spared_model_is_waited_for_if_it_is_the_last() -> None:
+    """Where there is another, that one is asked at once."""
+    spared = ProviderSpared(retryable=True, retry_after_s=3)
+    assert [may_retry(1, spared, last_model=last) for last in (True, False)] == [True, False]

@@ -1,5 +1,7 @@
 """What bounds the engine: how many, how large, how long."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 
@@ -12,7 +14,11 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of one process; times in seconds, sizes in jobs."""
+    """The bounds of one process; times in seconds, sizes in jobs.
+
+    Attributes:
+        requests_per_minute: by provider; 0, or none, for as many as there are.
+    """
 
     workers: int
     queue_max_size: int
@@ -24,3 +30,4 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     retention: float
     callback_deadline: float
     timeouts: Timeouts
+    requests_per_minute: Mapping[str, int] = {}

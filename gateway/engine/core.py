@@ -23,6 +23,7 @@ from gateway.engine.queue import Queue
 from gateway.engine.recorder import BodyForm, Ending, Recorder
 from gateway.engine.retention import Retention
 from gateway.engine.router import Router
+from gateway.engine.turns import Turns
 from gateway.engine.waiting import Waiting
 from gateway.engine.worker import Workers
 from gateway.errors import Conflict, Draining, Gone, JobNotFound
@@ -98,6 +99,7 @@ class Core:
             store=store,
             recorder=self._recorder,
             router=Router(catalog, providers),
+            turns=Turns(bounds.requests_per_minute),
             timeouts=bounds.timeouts,
             now=now,
             rng=rng,

@@ -81,7 +81,9 @@ class Run:
         self.latest = latest
         self.began = asyncio.get_running_loop().time()
         self.reason: Reason | None = None
-        self.retry: asyncio.TimerHandle | None = None
+        self.retry: asyncio.TimerHandle | asyncio.Task[None] | None = None
+        # The provider at which it has a turn that is not used yet.
+        self.turn: str | None = None
         self.ended = asyncio.Event()
         self.watch = Watch(self, latest)
         self._task: asyncio.Task[object] | None = None

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing, nullcontext, suppress
+from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -16,6 +17,8 @@ from gateway.engine.queue import Queue, Ticket
 from gateway.engine.recorder import Recorder
 from gateway.engine.router import Router
 from gateway.engine.run import HandBack, Leg, Run
+from gateway.engine.sparing import Sparing
+from gateway.engine.turns import Turns
 from gateway.errors import ProviderError, StoreUnavailable
 from gateway.events import Completed, Failed, Restarted, Routed, Started, Terminal, Usage
 from gateway.jobs import Job, OnFailure
@@ -43,6 +46,7 @@ class Workers:
         store: Store,
         recorder: Recorder,
         router: Router,
+        turns: Turns,
         timeouts: Timeouts,
         now: Callable[[], float],
         rng: Random,
@@ -54,6 +58,8 @@ class Workers:
         self._store = store
         self._recorder = recorder
         self._router = router
+        self._turns = turns
+        self._sparing = Sparing(lambda: asyncio.get_running_loop().time())
         self._timeouts = timeouts
         self._now = now
         self._rng = rng
@@ -177,13 +183,30 @@ class Workers:
         try:
             if run.leg >= len(run.legs):
                 raise ProviderError("No provider is configured for this model.")
-            terminal = await self._stream(run, run.legs[run.leg])
+            leg = run.legs[run.leg]
+            with nullcontext() if run.interrupted() else self._sparing.guard(leg.model):
+                if not await self._turn(run, leg):
+                    return False
+                terminal = await self._stream(run, leg)
         except HandBack:
             await self._settle(run)
         except ProviderError as error:
             return await self._recover(run, error)
         else:
             await self._end(run, terminal)
+        return False
+
+    async def _turn(self, run: Run, leg: Leg) -> bool:
+        """Whether the provider may be asked now; if not, the run comes back when it may."""
+        provider = leg.model.provider
+        if run.interrupted() or run.turn == provider or await self._turns.take(provider):
+            run.turn = None
+            return True
+        if asyncio.get_running_loop().time() >= run.latest:
+            run.time_out(whole=True)
+            return True
+        # No slot is held while it waits.
+        run.retry = self._turns.later(provider, run.latest, partial(self._resume, run))
         return False
 
     async def _stream(self, run: Run, leg: Leg) -> Terminal:
@@ -235,6 +258,7 @@ class Workers:
         raise ProviderError("The answer broke off.", retryable=True)
 
     def _first(self, run: Run, leg: Leg) -> None:
+        self._sparing.answered(leg.model)
         run.first_token_at = self._now()
         run.model, run.provider = leg.model.name, leg.provider.name
         run.watch.arm(asyncio.get_running_loop().time() + self._timeouts.token_s)
@@ -278,8 +302,9 @@ class Workers:
             # No slot is held while it waits.
             run.retry = loop.call_later(delay_s, self._resume, run)
 
-    def _resume(self, run: Run) -> None:
+    def _resume(self, run: Run, turn: str | None = None) -> None:
         run.retry = None
+        run.turn = turn or run.turn
         self._queue.put_nowait(run.ticket)
 
     async def _begin_anew(self, run: Run, error: ProviderError) -> None:

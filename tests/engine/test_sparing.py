@@ -1,0 +1,137 @@
+"""A model that keeps failing is spared: what its callers see, and how often it is asked."""
+
+import asyncio
+
+from gateway.engine.sparing import Sparing
+from gateway.errors import ProviderError, ProviderRefused, ProviderSpared
+from gateway.events import Completed, Delta, Failed
+from gateway.jobs import State
+from tests.engine.rig import Rig
+from tests.engine.scripted import FOREVER, HELLO, Play
+from tests.engine.virtual_clock import jumping, settle
+
+BROKEN: Play = [ProviderError("Broken.", retryable=True)]
+LATE: Play = [1.0, *BROKEN]
+
+
+def calls(rig: Rig, model: str) -> list[float]:
+    """When the model was asked."""
+    return [round(at, 3) for at, asked in rig.provider.calls if asked == model]
+
+
+async def broken(rig: Rig, *, at: float) -> None:
+    """Let jobs fail until `at` seconds from the start."""
+    while rig.at() < at:
+        await rig.ended(await rig.submit("a"))
+
+
+@jumping
+async def test_a_spared_model_is_not_asked() -> None:
+    """While it fails a job a second comes; after some seconds it is asked now and then only."""
+    async with Rig(a=[BROKEN]) as rig:
+        jobs = []
+        for _ in range(60):
+            jobs.append(await rig.submit("a"))
+            await asyncio.sleep(1.0)
+        states = {(await rig.ended(job)).state for job in jobs}
+        asked = calls(rig, "a")
+    assert states == {State.ERROR}
+    assert len([at for at in asked if at < 5.0]) > 5
+    # Pauses of 1, 2, 4, 8 and then 10 seconds.
+    assert len([at for at in asked if at >= 6.0]) <= 10
+
+
+@jumping
+async def test_a_fallback_answers_at_once() -> None:
+    """Where there is another model nobody waits for the one that is spared."""
+    async with Rig(a=[BROKEN], b=[HELLO]) as rig:
+        await broken(rig, at=5.0)
+        asked = len(calls(rig, "a"))
+        began = rig.at()
+        job = await rig.ended(await rig.submit("a", fallback_models=("b",)))
+        assert job.outcome is not None
+        assert (job.outcome.model, rig.at() - began) == ("b", 0.0)
+        assert len(calls(rig, "a")) == asked
+
+
+@jumping
+async def test_without_a_fallback_it_is_waited_for() -> None:
+    """The job takes no slot while it waits, and is answered when the model is back."""
+    async with Rig(a=[*[BROKEN] * 8, HELLO], b=[HELLO]) as rig:
+        await broken(rig, at=4.0)
+        waiting = [await rig.submit("a") for _ in range(5)]
+        await settle()
+        assert rig.core.active_workers == 0
+        assert (await rig.ended(await rig.submit("b"))).state is State.COMPLETED
+        assert {(await rig.ended(job)).state for job in waiting} == {State.COMPLETED}
+
+
+@jumping
+async def test_it_is_said_why_nobody_was_asked() -> None:
+    """A job that meets only pauses ends with an error that says so, in less than its time."""
+    async with Rig(a=[BROKEN]) as rig:
+        while not any(line["event"] == "model_spared" for line in rig.logs):
+            await rig.ended(await rig.submit("a"))
+        others = [await rig.submit("a") for _ in range(20)]
+        ends = [(await rig.ended(job)).outcome for job in others]
+        spared = Failed(code="AI_SERVICE_ERROR", message=str(ProviderSpared()), retryable=True)
+        assert spared in [outcome.terminal for outcome in ends if outcome is not None]
+        assert rig.at() < 60.0
+
+
+@jumping
+async def test_other_models_are_asked_as_ever() -> None:
+    """One that is out of order costs no other of its provider."""
+    async with Rig(a=[BROKEN], b=[HELLO]) as rig:
+        await broken(rig, at=8.0)
+        began = rig.at()
+        assert (await rig.ended(await rig.submit("b"))).state is State.COMPLETED
+        assert rig.at() == began
+
+
+@jumping
+async def test_a_cancelled_probe_makes_room_for_the_next() -> None:
+    """Whoever leaves in the middle of the probe does not shut the model for all."""
+    silent: Play = [FOREVER, Delta(text="late"), Completed()]
+    async with Rig(bounds={"workers": 4}, a=[*[LATE] * 7, silent, HELLO]) as rig:
+        first = [await rig.submit("a") for _ in range(2)]
+        for job in first:
+            await rig.ended(job)
+        probing = [await rig.submit("a") for _ in range(2)]
+        for job in probing:
+            await rig.core.cancel(job)
+        assert (await rig.ended(await rig.submit("a"))).state is State.COMPLETED
+
+
+@jumping
+async def test_an_answer_forgets_the_failures() -> None:
+    """Failures with answers between them open nothing, however many they are."""
+    async with Rig(a=[BROKEN, HELLO] * 40) as rig:
+        for _ in range(40):
+            assert (await rig.ended(await rig.submit("a"))).state is State.COMPLETED
+            await asyncio.sleep(1.0)
+        assert not [line for line in rig.logs if line["event"] == "model_spared"]
+
+
+@jumping
+async def test_refusals_open_nothing() -> None:
+    """Whoever says no is there."""
+    async with Rig(a=[[ProviderRefused("No.")]]) as rig:
+        for _ in range(20):
+            await rig.ended(await rig.submit("a"))
+            await asyncio.sleep(1.0)
+        assert len(calls(rig, "a")) == 20
+
+
+def test_made_up_models_fill_no_memory() -> None:
+    """Of any number of names that fail, the oldest are forgotten."""
+    sparing = Sparing(lambda: 0.0)
+    rig = Rig(a=[HELLO])
+    model = rig.models["a"]
+    for number in range(3000):
+        try:
+            with sparing.guard(type(model)(name="x", provider="p", upstream=str(number))):
+                raise ProviderError(retryable=True)
+        except ProviderError:
+            continue
+    assert len(sparing._breakers) == 1000
