@@ -16,7 +16,7 @@ from gateway.catalog import Catalog
 from gateway.engine.ask import Ask
 from gateway.engine.auth import Auth, Principal
 from gateway.engine.bounds import Bounds
-from gateway.engine.hub import Channel, Framer, Hub, Subscriber, View, read
+from gateway.engine.hub import Channel, Framer, Hub, Subscriber, View, over, read
 from gateway.engine.limits import Limits
 from gateway.engine.patience import Patience
 from gateway.engine.queue import Queue
@@ -33,7 +33,18 @@ from gateway.providers import Provider
 from gateway.stores import Store
 
 # All that a surface needs of the engine.
-__all__ = ["Ask", "Channel", "Core", "Framer", "Principal", "Status", "Subscriber", "View", "read"]
+__all__ = [
+    "Ask",
+    "Channel",
+    "Core",
+    "Framer",
+    "Principal",
+    "Status",
+    "Subscriber",
+    "View",
+    "over",
+    "read",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -253,6 +264,13 @@ class Core:
             return Status(job=job)
         return Status(job=job, position=position, wait_s=self._queue.estimate_s(position))
 
+    def ended(self, job_id: str) -> Job:
+        """The job of a log that somebody reads and that is closed, as it ended."""
+        channel = self._hub.get(job_id)
+        if channel is None or channel.ended is None:
+            raise AssertionError("a closed log is of a job that has ended")
+        return channel.ended
+
     def active(self, owner: Owner) -> int:
         """How many jobs of this owner have not ended."""
         return self._active[owner]
@@ -285,10 +303,11 @@ class Core:
         """
         channel = self._hub.get(job.id)
         if channel is None:
-            stored = await self._store.log(job.id)
-            if stored is None:
+            stored, ended = await self._store.log(job.id), await self._store.get(job.id)
+            if stored is None or ended is None:
                 raise JobNotFound
             channel = self._hub.join(job.id, stored)
+            channel.ended = ended if stored.closed else None
         self._waiting.connected(job)
         try:
             yield channel

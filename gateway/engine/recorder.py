@@ -104,6 +104,7 @@ class Recorder:
             channel.publish(outcome.usage)
         ended = await self._finish(job, channel, outcome)
         if ended is not None:
+            channel.ended = ended
             channel.publish(outcome.terminal)
         self._hub.retire(job.id)
         if ended is not None:
