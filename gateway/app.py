@@ -1,13 +1,10 @@
-"""The roof: settings into stores, providers, engine and doors, and those into one server.
+"""The roof: settings into stores, providers, engine and doors, and those into one application.
 
 The only file that names concrete classes.
 """
 
-import asyncio
-import gc
 import random
 import secrets
-import signal
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -18,7 +15,6 @@ from typing import NamedTuple, Protocol
 
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 from dotenv import dotenv_values
 
 from gateway import __version__, webhooks
@@ -34,7 +30,6 @@ from gateway.engine.core import Core
 from gateway.engine.dialer import HttpDialer
 from gateway.engine.limits import Limits
 from gateway.engine.notifier import Notifier
-from gateway.errors import Forbidden, MethodNotAllowed, NotFound
 from gateway.jobs import OnDisconnect
 from gateway.providers import Provider
 from gateway.providers.anthropic import Anthropic
@@ -50,11 +45,12 @@ from gateway.surfaces.ask import AskDoor
 from gateway.surfaces.chat import Chat
 from gateway.surfaces.conversations import Archive
 from gateway.surfaces.direct import Direct, carry_headers
-from gateway.surfaces.door import Desk, Door, Handler
+from gateway.surfaces.door import Desk, Door
 from gateway.surfaces.event_stream import Streams
 from gateway.surfaces.openai import Completions
 from gateway.surfaces.responses import Responses
 from gateway.surfaces.status import Health
+from gateway.surfaces.strays import strays
 from gateway.surfaces.stream import N8n
 
 log = structlog.get_logger(__name__)
@@ -77,13 +73,8 @@ class Patience(NamedTuple):
 
 
 _SHIPPED = Path(__file__).parent.parent / "conf"
-_KEEPALIVE_S = 30.0
-# What is still sent after a refusal is read for so long, and thrown away.
-_LINGERING_S = 2.0
 # What fails within this is answered with a status of its own, at OpenAI's doors.
 _HOLD_S = 10.0
-# After the logs are closed, handlers only say goodbye.
-_SHUTDOWN_S = 5.0
 # For callbacks that would be lost with the process.
 _FLUSH_S = 5.0
 
@@ -148,7 +139,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     app[CORE] = core
     desk = _desk(core, settings, patience)
     doors = _doors(desk, config, patience, checkup, policy_of)
-    app.middlewares.append(_strays(doors))
+    app.middlewares.append(strays(doors))
     routes = [
         app.router.add_route(route.method, route.path, desk.guarded(door, route))
         for door in doors
@@ -350,97 +341,3 @@ def _farewell(
             await notifier.flush(_FLUSH_S)
 
     return end_what_is_open
-
-
-def _strays(doors: list[Door]) -> Middleware:
-    """What leads to no route is answered by the door it stands before, or by the first."""
-    by_root = {route.path.split("/")[1]: door for door in doors for route in door.routes}
-
-    @web.middleware
-    async def strays(request: web.Request, handler: Handler) -> web.StreamResponse:
-        door = by_root.get(request.path.split("/")[1], doors[0])
-        try:
-            return await handler(request)
-        except web.HTTPNotFound:
-            return door.refuse(NotFound())
-        except web.HTTPForbidden:
-            return door.refuse(Forbidden("Pages of this origin may not do that."))
-        except web.HTTPMethodNotAllowed as error:
-            refusal = door.refuse(MethodNotAllowed())
-            refusal.headers["Allow"] = error.headers["Allow"]
-            return refusal
-
-    return strays
-
-
-def runner(app: web.Application) -> web.AppRunner:
-    """What serves the application, set as its doors need it."""
-    return web.AppRunner(
-        app,
-        access_log=None,
-        # A handler that only waits is told when its caller leaves.
-        handler_cancellation=True,
-        keepalive_timeout=_KEEPALIVE_S,
-        lingering_time=_LINGERING_S,
-        shutdown_timeout=_SHUTDOWN_S,
-    )
-
-
-async def serve(config: Config) -> int:
-    """Serve until SIGTERM or SIGINT, then drain; 0 when all is done.
-
-    A second signal ends the drain at once.
-
-    Raises:
-        OSError: the address cannot be listened on.
-    """
-    settings = config.settings
-    for warning in config.warnings:
-        log.warning("configuration_warning", text=warning)
-    app = build(config)
-    served = runner(app)
-    await served.setup()
-    try:
-        site = web.TCPSite(served, settings.host, settings.server_port, backlog=4096)
-        await site.start()
-        signals = _signals()
-        host, port = served.addresses[0][:2]
-        _spare_collector()
-        log.info("gateway_started", host=host, port=port, version=__version__)
-        await signals.acquire()
-        log.info("drain_started")
-        await _first(app[CORE].drain(), signals.acquire())
-    finally:
-        await served.cleanup()
-    log.info("gateway_stopped")
-    return 0
-
-
-def _spare_collector() -> None:
-    """Let the garbage collector look seldom, and not at what was made before the first request.
-
-    Values here hold no cycles: reference counts free nearly all of what a job leaves.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
-
-
-def _signals() -> asyncio.Semaphore:
-    """Each SIGTERM or SIGINT from now on lets one `acquire` through, whenever it is called."""
-    signals = asyncio.Semaphore(0)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signals.release)
-    return signals
-
-
-async def _first(*works: Coroutine[None, None, object]) -> None:
-    """Wait for whichever ends first, and cancel the rest."""
-    tasks = [asyncio.create_task(work) for work in works]
-    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in rest:
-        task.cancel()
-    await asyncio.wait(tasks)
-    for task in done:
-        task.result()

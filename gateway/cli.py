@@ -74,9 +74,9 @@ def _explained(error: OSError) -> str:
 
 
 def _serve(typed: argparse.Namespace, environ: dict[str, str]) -> int:
-    from gateway import app
+    from gateway import serving
 
-    return _run(app.serve(_configured(typed, environ)))
+    return _run(serving.serve(_configured(typed, environ)))
 
 
 def _demo(typed: argparse.Namespace, environ: dict[str, str]) -> int:

@@ -17,9 +17,10 @@ from aiohttp import web
 from rich.console import Console
 from rich.markup import escape
 
-from gateway import app, enrolment, logs, webhooks
 from gateway import config as configs
+from gateway import enrolment, logs, webhooks
 from gateway.config import Config
+from gateway.serving import serve
 from gateway.tenants import digest
 
 HOST = "127.0.0.1"
@@ -82,7 +83,7 @@ async def run(port: int) -> int:
         visitor = Visitor(own_url, keys, console)
         await visitor.start(visitors)
         taken.close()
-        serving = asyncio.ensure_future(app.serve(config))
+        serving = asyncio.ensure_future(serve(config))
         try:
             request_id = await _first_request(own_url, serving)
             if request_id is not None:

@@ -3,7 +3,10 @@
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
+from structlog.testing import capture_logs
 
+from gateway.app import Patience
 from tests.engine.receiver import Receiver
 from tests.surfaces.running import Gateway
 from tests.surfaces.teller import Teller
@@ -28,3 +31,34 @@ async def teller() -> AsyncIterator[Teller]:
     """A provider whose chunks a test chooses."""
     async with Teller() as running:
         yield running
+
+
+MOST_BYTES = 65_536
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def workflows() -> AsyncIterator[Receiver]:
+    """An n8n for all tests of a file."""
+    async with Receiver() as receiver:
+        yield receiver
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(workflows: Receiver) -> AsyncIterator[Gateway]:
+    """A gateway for all tests of a file; it takes small bodies, and waits but a moment for them."""
+    async with Gateway(
+        CALLBACK_ALLOWED_ORIGINS=f"https://n8n.test,{workflows.origin}",
+        MAX_BODY_BYTES=MOST_BYTES,
+        patience=Patience(body_s=0.05),
+    ) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def unmoved(shared: Gateway) -> AsyncIterator[Gateway]:
+    """The same gateway, after whose every test nothing is begun and nothing broken."""
+    with capture_logs() as lines:
+        yield shared
+    assert [line for line in lines if line["log_level"] == "error"] == []
+    await shared.quiet()
+    assert (await shared.get("/health/ready")).status == 200
