@@ -48,7 +48,7 @@ FULL = Size(
     probes=100, probe_each_s=0.025, bulk_streams=100, bulk_tokens=2500,
     readers=1000, fast_frames=400, paced_frames=60, paced_gap_s=0.05,
     lag_frames=300, lag_gap_s=0.01,
-    jobs=4000, callers=32, idle=5000, lone=50,
+    jobs=8000, callers=32, idle=5000, lone=50,
 )  # fmt: skip
 
 QUICK = FULL._replace(
