@@ -1,7 +1,7 @@
 """What reading a provider's stream costs, CPU µs of this process: `python -m bench.provider`.
 
-Four ways to ask the same simulated provider, which runs in a process of its own, for the same
-answers. Each round runs every way once; the figures are the median of the rounds, and the
+Ways to ask the same simulated provider, which runs in a process of its own, for the same
+answers; Anthropic's comes on that provider's own wire. Each round runs every way once; the figures are the median of the rounds, and the
 lowest and highest. There is no pass or fail: compare within one table, from one run.
 """
 
@@ -21,7 +21,10 @@ from rich.table import Table
 from together import AsyncTogether, DefaultAioHttpClient
 
 from gateway.messages import Message, Request
+from gateway.providers import Provider
+from gateway.providers.anthropic import Anthropic
 from gateway.providers.dialect import Translator, body
+from gateway.providers.openai import OpenAI
 from gateway.providers.together import Together
 from gateway.simulate import serve
 from gateway.sse import Decoder
@@ -118,12 +121,11 @@ class Streamed(Documented):
 
 
 class Gateway:
-    """The gateway's provider."""
+    """One of the gateway's providers."""
 
-    name = "gateway.providers.together"
-
-    def __init__(self, url: str) -> None:
-        self._provider = Together(KEY, url)
+    def __init__(self, provider: Provider) -> None:
+        self.name = f"gateway.providers.{provider.name}"
+        self._provider = provider
 
     async def start(self) -> None:
         await self._provider.start()
@@ -197,7 +199,8 @@ async def measure(way: Way) -> list[float]:
 
 async def compare(url: str) -> dict[str, list[list[float]]]:
     """All rounds of all ways, by the way's name."""
-    ways: list[Way] = [Documented(url), Streamed(url), Gateway(url), Bare(url)]
+    ours: list[Provider] = [Together(KEY, url), OpenAI(KEY, url), Anthropic(KEY, url)]
+    ways: list[Way] = [Documented(url), Streamed(url), *map(Gateway, ours), Bare(url)]
     rounds: dict[str, list[list[float]]] = {way.name: [] for way in ways}
     for way in ways:
         await way.start()

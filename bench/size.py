@@ -11,7 +11,7 @@ class Size(NamedTuple):
         streams, tokens, gap_s: paced streams, the chunks of each, the time between two.
         ramp_s: over which the paced streams begin.
         window_s: over which they are measured once they flow.
-        probes, probe_each_s: how many of them come while the others flow; one each so often.
+        probes, probe_each_s: how many short ones come while the others flow; one each so often.
         bulk_streams, bulk_tokens: streams as fast as the upstream sends.
         readers: of the one job.
         fast_frames, paced_frames, lag_frames: that the one job has for each of its readers.

@@ -18,7 +18,7 @@ _PROBE_TOKENS = 3
 
 async def paced(target: Target | Direct, size: Size) -> Figures:
     """Streams that all flow at the same time, and some more that come while they do."""
-    streams = size.streams - size.probes
+    streams = size.streams
     model = f"{GATED}lorem?tokens={size.tokens}&first={size.gap_s}&gap={size.gap_s}"
     tally = Tally()
     before = Reading.of(target)

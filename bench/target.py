@@ -247,7 +247,7 @@ async def started(cores: Cores) -> AsyncIterator[Targets]:
 
 
 def environment(upstream: str) -> dict[str, str]:
-    """The gateway's settings: as shipped, but for who it asks, and room for the idle readers."""
+    """The gateway's settings: as shipped, but for who it asks, and room for all that comes."""
     return {
         "SERVER_PORT": "0",
         "JWT_SECRET": "a-secret-of-thirty-two-bytes-or-more",
@@ -259,6 +259,7 @@ def environment(upstream: str) -> dict[str, str]:
         "FIRST_TOKEN_TIMEOUT": "300",
         "TOKEN_TIMEOUT": "300",
         "MAX_STREAMS_PER_APP": "10000",
+        "WORKERS": "1200",
     }
 
 

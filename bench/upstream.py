@@ -19,7 +19,6 @@ import msgspec
 from bench import machine
 from gateway.providers.simulator import Fault, read_script
 from gateway.providers.simulator_wire import Scene, stream
-from gateway.surfaces.event_stream import chunk
 
 _HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -59,9 +58,14 @@ def pieces(model: str) -> tuple[Piece, ...]:
             made.append(Piece(cue.after_s, None))
             return tuple(made)
         if cue.part:
-            made.append(Piece(cue.after_s, chunk(ahead + cue.part)))
+            made.append(Piece(cue.after_s, _chunk(ahead + cue.part)))
             ahead = b""
     return (*made, Piece(0.0, _LAST))
+
+
+def _chunk(data: bytes) -> bytes:
+    """One chunk of HTTP's chunked coding."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class Upstream:
