@@ -13,6 +13,7 @@ import msgspec
 
 from gateway import rules
 from gateway.errors import InvalidRequest, UnknownModel
+from gateway.messages import Request
 from gateway.problems import Report, nearest, shown
 
 PROVIDERS = ("together", "groq", "openai", "anthropic", "simulator")
@@ -169,6 +170,35 @@ def _check(model: Model, name: str, value: Any) -> None:
         )
     if not limit.takes(value):
         raise InvalidRequest(f"{name} must be {limit} for the model {model.name}.", field=name)
+
+
+def fitted(request: Request, model: Model) -> Request:
+    """The request as a model takes it that it was not made for: less what that does not take.
+
+    A number out of range becomes the nearest in it, and too long a list is cut.
+    """
+    parameters = {
+        name: _nearest_value(limit, value)
+        for name, value in request.parameters.items()
+        if (limit := model.parameters.get(name)) is not None or name not in PARAMETERS
+    }
+    wanted, most = request.max_tokens, model.max_tokens
+    return msgspec.structs.replace(
+        request,
+        parameters=parameters,
+        max_tokens=min(wanted, most) if wanted and most else wanted,
+    )
+
+
+def _nearest_value(limit: Limit | None, value: Any) -> Any:
+    if limit is None or limit.takes(value):
+        return value
+    if isinstance(limit, Texts):
+        return value[: limit.at_most] if isinstance(value, list | tuple) else value
+    if not isinstance(value, int | float):
+        # For the provider to refuse.
+        return value
+    return max(limit.low, value if limit.high is None else min(limit.high, value))
 
 
 # The file ---------------------------------------------------------------------------------

@@ -12,9 +12,11 @@ from gateway.catalog import (
     Model,
     Range,
     Texts,
+    fitted,
     parse,
 )
 from gateway.errors import InvalidRequest, UnknownModel
+from gateway.messages import Request
 from gateway.problems import Problem, Report
 
 FILE = """
@@ -318,3 +320,39 @@ def test_a_bad_file_says_where_and_what(
     assert (problem.file, problem.key, problem.got) == ("models.toml", key, got)
     assert problem.expected.startswith(expected)
     assert hint in problem.hint
+
+
+TAKES = Model(
+    name="m",
+    provider="anthropic",
+    upstream="m",
+    max_tokens=100,
+    parameters={"temperature": Range(0, 1), "top_k": Range(1, whole=True), "stop": Texts(2)},
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "fits"),
+    [
+        ({}, {}),
+        ({"temperature": 0.5, "stop": "x"}, {"temperature": 0.5, "stop": "x"}),
+        ({"temperature": 1.7, "top_k": 0}, {"temperature": 1, "top_k": 1}),
+        ({"temperature": -1}, {"temperature": 0}),
+        ({"stop": ["a", "b", "c"]}, {"stop": ["a", "b"]}),
+        ({"frequency_penalty": 1, "repetition_penalty": 1.1}, {}),
+        ({"seed": 7}, {"seed": 7}),
+        ({"temperature": "hot", "stop": 5}, {"temperature": "hot", "stop": 5}),
+        ({"temperature": None}, {"temperature": None}),
+    ],
+)
+def test_a_request_is_fitted_to_another_model(asked: dict[str, Any], fits: dict[str, Any]) -> None:
+    """What it does not take is left out, what is out of range comes as near as it may; what the
+    catalog does not know, and what is no value at all, is the provider's to judge."""
+    request = Request(messages=(), model="other", parameters=asked)
+    assert fitted(request, TAKES) == Request(messages=(), model="other", parameters=fits)
+
+
+@pytest.mark.parametrize(("asked", "fits"), [(None, None), (7, 7), (5000, 100)])
+def test_a_ceiling_is_fitted_to_another_model(asked: int | None, fits: int | None) -> None:
+    """No model is asked for more than it writes."""
+    assert fitted(Request(messages=(), model="o", max_tokens=asked), TAKES).max_tokens == fits

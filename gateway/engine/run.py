@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gateway.catalog import Model
+from gateway.catalog import Model, fitted
 from gateway.engine.hub import Channel
 from gateway.engine.queue import Ticket
 from gateway.errors import ProviderError, ProviderTimeout
 from gateway.events import Delta, Failed, Terminal, ToolCall, Usage
 from gateway.jobs import Job, Outcome
-from gateway.messages import estimate_tokens
+from gateway.messages import Request, estimate_tokens
 from gateway.providers import Provider
 
 # An answer may not grow beyond this: a provider that never ends must not fill the memory.
@@ -98,6 +98,12 @@ class Run:
         self.model: str | None = None
         self.provider: str | None = None
         self.first_token_at: float | None = None
+
+    @property
+    def request(self) -> Request:
+        """What to ask the model whose turn it is. A fallback is asked for what it takes."""
+        request = self.job.request
+        return fitted(request, self.legs[self.leg].model) if self.leg else request
 
     @property
     def shown(self) -> bool:

@@ -242,7 +242,7 @@ class Workers:
         silence_s = self._timeouts.token_s
         channel = run.channel
         watch = run.watch
-        async with aclosing(leg.provider.stream(run.job.request, leg.model.upstream)) as outputs:
+        async with aclosing(leg.provider.stream(run.request, leg.model.upstream)) as outputs:
             async for arrived in outputs:
                 if run.first_token_at is not None:
                     watch.due = time() + silence_s

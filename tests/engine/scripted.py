@@ -25,6 +25,7 @@ class Scripted:
 
     Attributes:
         calls: when each call came, in seconds from the loop's start, and for which model.
+        requests: what each call asked.
         streaming: calls that have not been closed.
         farewell: the error with which a call ends that is closed in the middle of a wait.
     """
@@ -34,6 +35,7 @@ class Scripted:
     def __init__(self, **plays: Sequence[Play]) -> None:
         self.plays = plays
         self.calls: list[tuple[float, str]] = []
+        self.requests: list[Request] = []
         self.streaming = 0
         self.farewell: Exception | None = None
 
@@ -41,6 +43,7 @@ class Scripted:
         plays = self.plays[model]
         count = sum(called == model for _, called in self.calls)
         self.calls.append((asyncio.get_running_loop().time() - 1000.0, model))
+        self.requests.append(request)
         self.streaming += 1
         try:
             # What comes without a wait in between comes in one read.
