@@ -1,8 +1,9 @@
 """What reading a provider's stream costs, CPU µs of this process: `python -m bench.provider`.
 
 Ways to ask the same simulated provider, which runs in a process of its own, for the same
-answers; Anthropic's comes on that provider's own wire. Each round runs every way once; the figures are the median of the rounds, and the
-lowest and highest. There is no pass or fail: compare within one table, from one run.
+answers; Anthropic's come on that provider's own wire. Each round runs every way once; the
+figures are the median of the rounds, and the lowest and highest. There is no pass or fail:
+compare within one table, from one run.
 """
 
 import asyncio
