@@ -172,8 +172,15 @@ class Desk:
         if request[_ACCESS] is Access.READ:
             brought = request.query.get(TOKEN_PARAMETER) or request.cookies.get(TOKEN_PARAMETER)
             if brought is not None:
-                return auth.bearer(brought)
+                return self._brought(brought)
         return auth.anonymous()
+
+    def _brought(self, token: str) -> Principal:
+        """Who holds what came in the URL or a cookie: more than one job it must not open."""
+        principal = self.core.auth.bearer(token)
+        if principal.job_id is None:
+            raise Unauthenticated("Only a stream token may stand in a URL or a cookie.")
+        return principal
 
     def authorized(self, request: web.Request, principal: Principal) -> Principal:
         """The principal, if the route is for them.

@@ -250,6 +250,16 @@ async def test_a_token_in_the_query_makes_nothing(gateway: Gateway, jobs: Jobs) 
             assert reply.status == 401
 
 
+async def test_what_opens_more_than_a_stream_stays_out_of_urls(
+    gateway: Gateway, jobs: Jobs
+) -> None:
+    """A URL is logged and repeated: a good code there, or a user token, is none."""
+    for credential in (CODE, user_token()):
+        path = f"/stream/{jobs.streamed}"
+        assert (await gateway.get(f"{path}?access_token={credential}")).status == 401
+        assert (await gateway.get(path, Cookie=f"access_token={credential}")).status == 401
+
+
 async def test_a_stream_token_ends(gateway: Gateway, jobs: Jobs) -> None:
     """With its time; and a user token that is made to look like one is none."""
     job = await gateway.job(jobs.queued)

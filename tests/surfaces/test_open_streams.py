@@ -26,25 +26,19 @@ async def test_silence_is_broken_by_half_a_comment() -> None:
             assert await response.content.readexactly(6) == b":\n:\n:\n"
 
 
-async def test_heartbeats_can_be_turned_off() -> None:
-    """0 is never: nothing but the greeting is said while there is nothing to say."""
-    async with Gateway(HEARTBEAT=0, STREAM_MAX_AGE=1, patience=Patience(tick_s=0.3)) as gateway:
-        job_id = await gateway.queue(SILENT)
-        reply = await gateway.get((await gateway.stream(job_id)).removeprefix(gateway.origin))
-        assert re.fullmatch(rb":\nretry: \d{4}\n", reply.body)
-
-
-async def test_an_old_stream_is_cut_and_goes_on() -> None:
-    """Without a terminal event, and cleanly: the reader comes back and misses nothing."""
-    model = "simulator/echo?first=0&gap=0.3"
-    async with Gateway(STREAM_MAX_AGE=1, patience=Patience(tick_s=0.5)) as gateway:
-        job_id = await gateway.queue(model, text="one two three four")
+async def test_an_old_stream_is_cut_and_goes_on(teller: Teller) -> None:
+    """Cleanly, without a terminal event; and without a heartbeat, silence is silent."""
+    async with Gateway(
+        HEARTBEAT=0, STREAM_MAX_AGE=1, patience=TICKING, **teller.settings
+    ) as gateway:
+        teller.gate.clear()
+        job_id = await gateway.queue(MODEL, told("one", "two"))
         url = await gateway.stream(job_id)
-        async with event_source.opened(gateway.session, url) as response:
-            first = [event async for event in event_source.events(response)]
-        assert b"[DONE]" not in [event.data for event in first]
-        rest = await event_source.listen(gateway.session, url, first[-1].id)
-        assert event_source.text(first + rest) == "one two three four"
+        reply = await gateway.get(url.removeprefix(gateway.origin))
+        assert re.fullmatch(rb":\nretry: \d{4}\nid: 1-3\ndata: one\n\n", reply.body)
+        teller.gate.set()
+        rest = await event_source.listen(gateway.session, url, "1-3")
+        assert [event.data for event in rest] == [b"two", b"[DONE]"]
 
 
 async def test_readers_have_a_cap() -> None:
