@@ -17,7 +17,7 @@ import structlog
 from aiohttp import web
 from dotenv import dotenv_values
 
-from gateway import __version__, webhooks
+from gateway import __version__, origins, webhooks
 from gateway import config as configs
 from gateway.catalog import PROVIDERS
 from gateway.config import Config, Settings
@@ -42,6 +42,7 @@ from gateway.stores.memory import MemoryStore
 from gateway.surfaces import cors
 from gateway.surfaces.ai_request import CheckUrl, JobQueue
 from gateway.surfaces.ask import AskDoor
+from gateway.surfaces.assistant import Assistant
 from gateway.surfaces.chat import Chat
 from gateway.surfaces.conversations import Archive
 from gateway.surfaces.direct import Direct, carry_headers
@@ -52,6 +53,7 @@ from gateway.surfaces.responses import Responses
 from gateway.surfaces.status import Health
 from gateway.surfaces.strays import strays
 from gateway.surfaces.stream import N8n
+from gateway.surfaces.websocket import WebSockets
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +99,7 @@ def load(conf_dir: Path | None, environ: Mapping[str, str]) -> Config:
         toml=_text(folder / "gateway.toml"),
         apps=_text(folder / "apps.json"),
         models=_text(folder / "models.toml") or _text(_SHIPPED / "models.toml"),
+        modes=_text(folder / "modes.toml") or _text(_SHIPPED / "modes.toml"),
         env={**dotenv, **environ},
         conf_dir=str(folder),
     )
@@ -145,12 +148,17 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
         for door in doors
         for route in door.routes
     ]
-    listed = {*settings.allowed_origins}.union(*(t.allowed_origins or () for t in config.tenants))
-    cors.install(app, routes, listed, local=settings.dev_mode)
+    cors.install(app, routes, _pages(config), local=settings.dev_mode)
     app.on_response_prepare.append(carry_headers)
     app.cleanup_ctx.append(_life(store, providers, checkup, notifier, core))
     app.on_shutdown.append(_farewell(store, notifier, core))
     return app
+
+
+def _pages(config: Config) -> set[str]:
+    """The origins of all pages that may call."""
+    listed = (tenant.allowed_origins or () for tenant in config.tenants)
+    return {*config.settings.allowed_origins}.union(*listed)
 
 
 def _desk(core: Core, settings: Settings, patience: Patience) -> Desk:
@@ -202,9 +210,10 @@ def _doors(
             default_model=settings.default_model,
             fallback_models=settings.fallback_models,
             start=settings.start,
-            token_life_s=settings.queue_timeout + settings.request_timeout + settings.retention,
+            token_life_s=_token_life_s(settings),
             check_url=may_call("resumeUrl"),
         ).door,
+        *_assistant_doors(desk, streams, config),
         *_openai_doors(desk, streams, settings),
         Chat(
             desk,
@@ -221,6 +230,32 @@ def _doors(
             desk.core, checkup.statuses, conversations.count, lambda: time.monotonic() - started
         ).door,
     ]
+
+
+def _token_life_s(settings: Settings) -> float:
+    """How long the link to a stream may be good for, from its request on."""
+    return settings.queue_timeout + settings.request_timeout + settings.retention
+
+
+def _assistant_doors(desk: Desk, streams: Streams, config: Config) -> list[Door]:
+    """The doors that tell a job's events by name."""
+    settings, pages = config.settings, _pages(config)
+    assistant = Assistant(
+        desk,
+        streams,
+        modes=config.modes,
+        default_model=settings.default_model,
+        fallback_models=settings.fallback_models,
+        user_max_active=settings.user_max_active,
+        user_rate_limit=settings.user_rate_limit,
+        token_life_s=_token_life_s(settings),
+    )
+    sockets = WebSockets(
+        desk,
+        streams,
+        allowed=lambda page: page in pages or (settings.dev_mode and origins.is_local(page)),
+    )
+    return [assistant.door, sockets.door]
 
 
 def _openai_doors(desk: Desk, streams: Streams, settings: Settings) -> list[Door]:

@@ -1,0 +1,223 @@
+"""A job's log as the events of the assistant, which its stream and the WebSocket both tell.
+
+Each event has the id of what it tells of. Where one fact is told by several events only the last
+has its id, and those before it repeat the id of the fact before: whoever is cut off between them
+comes back to all of them.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gateway import sse
+from gateway.engine.core import Core
+from gateway.events import (
+    Cancelled,
+    Completed,
+    Delta,
+    Event,
+    Expired,
+    Failed,
+    Restarted,
+    Routed,
+    Started,
+    ToolCall,
+    Usage,
+)
+from gateway.jobs import Job, State
+from gateway.log import START, Cursor
+from gateway.surfaces.ai_request import in_words
+from gateway.surfaces.format import Format
+
+_json = msgspec.json.Encoder().encode
+
+Data = dict[str, Any]
+
+
+class Told(NamedTuple):
+    """One event of the assistant's; `data` is JSON."""
+
+    name: str
+    id: Cursor
+    data: bytes
+
+
+# Puts an event into a wire's own frame.
+Write = Callable[[Told], bytes]
+
+
+def sse_event(told: Told) -> bytes:
+    """A server-sent event."""
+    return sse.frame(told.data, event=told.name, id=str(told.id))
+
+
+def format_of(name: str, core: Core, job: Job, write: Write) -> Format:
+    """The assistant's events of one job, as `write` frames them."""
+    waits = job.state is State.QUEUED
+    return Format(
+        name,
+        lambda: Frames(core, job, write),
+        hello=b":\n",
+        aside=Place(core, job, write) if waits else None,
+    )
+
+
+class Frames:
+    """The events of a log from its first on, in their frames."""
+
+    def __init__(self, core: Core, job: Job, write: Write) -> None:
+        self._core = core
+        self._job_id = job.id
+        self._write = write
+        self._before = START
+        # Every event's data begins with it.
+        self._head = b'{"request_id":%b' % _json(job.id)
+
+    def __call__(self, cursor: Cursor, event: Event) -> bytes:
+        if type(event) is Delta:
+            # There are many of these.
+            data = b'%b,"text":%b}' % (self._head, _json(event.text))
+            frames = self._write(Told("response_chunk", cursor, data))
+        else:
+            parts = self._parts(event)
+            ids = [self._before] * (len(parts) - 1) + [cursor]
+            frames = b"".join(
+                self._write(_told(name, id, self._job_id, data))
+                for id, (name, data) in zip(ids, parts, strict=False)
+            )
+        self._before = cursor
+        return frames
+
+    def _parts(self, event: Event) -> list[tuple[str, Data]]:
+        match event:
+            case Started():
+                return list(_BEGUN)
+            case Restarted(reason=reason):
+                return [("restart", {"reason": reason}), *_BEGUN]
+            case Routed():
+                return [("stage", {"stage": "generating"})]
+            case ToolCall():
+                return [("action", action(event))]
+            case Completed():
+                told = ("complete", completed(self._core.ended(self._job_id)))
+                return [("stage", {"stage": "finalizing"}), told]
+            case Failed() | Cancelled() | Expired():
+                return [("error", failure(event))]
+        return []
+
+
+_BEGUN: tuple[tuple[str, Data], ...] = (
+    ("stage", {"stage": "processing"}),
+    ("status", {"status": "processing"}),
+)
+
+
+class Place:
+    """What a reader of a waiting job is told beside its log: the place in line, as it changes."""
+
+    def __init__(self, core: Core, job: Job, write: Write) -> None:
+        self._core = core
+        self._job = job
+        self._write = write
+        self._position: int | None = None
+        self._cursor: Cursor | None = None
+
+    def __call__(self, cursor: Cursor) -> bytes:
+        """The news for a reader whose last event was `cursor`; none once the log has gone on."""
+        if self._cursor not in (None, cursor):
+            return b""
+        standing = waiting(self._core, self._job)
+        position = standing.get("position")
+        if position is None or position == self._position:
+            return b""
+        frames = self._frame("status", cursor, standing)
+        if self._cursor is None:
+            frames = self._frame("stage", cursor, {"stage": "queued"}) + frames
+        self._position, self._cursor = position, cursor
+        return frames
+
+    def _frame(self, name: str, cursor: Cursor, data: Data) -> bytes:
+        return self._write(_told(name, cursor, self._job.id, data))
+
+
+def _told(name: str, cursor: Cursor, job_id: str, data: Data) -> Told:
+    return Told(name, cursor, _json({"request_id": job_id, **data}))
+
+
+# What they say ---------------------------------------------------------------------------------
+
+
+def waiting(core: Core, job: Job) -> Data:
+    """Where a queued job stands."""
+    status = core.status(job)
+    told: Data = {"status": job.state}
+    if status.position is not None:
+        told["position"] = status.position
+        told["estimated_wait_time"] = in_words(status.wait_s or 0.0)
+    return told
+
+
+def action(call: ToolCall) -> Data:
+    """What the model asks the caller's page to do; `error` where its arguments are no JSON."""
+    told: Data = {"id": call.id, "name": call.name, "arguments": None}
+    try:
+        # As the model wrote it: also what fits into no number of this language.
+        text = call.arguments.strip() or "{}"
+        msgspec.json.decode(text, type=msgspec.Raw)
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return told | {"error": "The model's arguments are not valid JSON."}
+    return told | {"arguments": msgspec.Raw(text.encode())}
+
+
+def completed(job: Job) -> Data:
+    """Everything about an answer that is whole."""
+    outcome = job.outcome
+    if outcome is None:
+        raise AssertionError("a completed job has an outcome")
+    return {
+        "mode": job.context.get("mode"),
+        "track_id": job.context.get("track_id"),
+        "response": outcome.answer,
+        "actions": [action(call) for call in outcome.tool_calls],
+        "model": outcome.model or job.request.model,
+        "usage": None if outcome.usage is None else _used(outcome.usage),
+        "timings": _timings(job),
+    }
+
+
+def _used(usage: Usage) -> Data:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "estimated": usage.estimated,
+    }
+
+
+def _timings(job: Job) -> Data:
+    """Seconds from the request to each step of its job."""
+    first_token_at = job.outcome.first_token_at if job.outcome else None
+    steps = {
+        "queued_s": job.claimed_at,
+        "first_token_s": first_token_at,
+        "total_s": job.finished_at,
+    }
+    return {
+        name: None if at is None else round(max(0.0, at - job.created_at), 3)
+        for name, at in steps.items()
+    }
+
+
+def failure(terminal: Failed | Cancelled | Expired) -> Data:
+    """Why there is no whole answer, and whether another try can help."""
+    match terminal:
+        case Failed(code=code, message=message, retryable=retryable):
+            return {"code": code, "message": message, "retryable": retryable}
+        case Cancelled(reason=reason):
+            message = f"The request was {reason}."
+            return {"code": "CANCELLED", "message": message, "retryable": False}
+        case Expired():
+            message = "The request waited too long for a worker."
+            return {"code": "EXPIRED", "message": message, "retryable": True}
