@@ -203,6 +203,7 @@ def _doors(
             fallback_models=settings.fallback_models,
             poll_needs_app_code=settings.poll_needs_app_code,
             check_url=may_call("callback_url"),
+            now=time.time,
         ).door,
         N8n(
             desk,

@@ -3,14 +3,17 @@
 `POST /ai_request`, `POST /ai_request/batch`, `GET /get_request/{id}`, `POST /cancel_request/{id}`.
 """
 
+import asyncio
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from gateway.engine.core import Ask, Principal, Status
+from gateway.engine.core import Ask, Principal, Status, over
 from gateway.errors import (
     Conflict,
     Forbidden,
@@ -27,6 +30,7 @@ from gateway.errors import (
 from gateway.events import Failed, Usage
 from gateway.jobs import Callback, Job, Lane, OnFailure, State
 from gateway.messages import Message, Request
+from gateway.surfaces.answers import Answers, key_of
 from gateway.surfaces.door import (
     Access,
     Desk,
@@ -46,6 +50,8 @@ FORM = "ai_request"
 _TEMPERATURE = 0.7
 _MAX_TOKENS = 1000
 _BATCH_MOST = 100
+_WAIT = re.compile(r"\d{1,2}(\.\d{1,3})?", re.ASCII)
+_WAIT_MOST_S = 60
 
 # Raises InvalidRequest where a tenant's callbacks may not go.
 CheckUrl = Callable[[str, Tenant], object]
@@ -80,6 +86,7 @@ class JobQueue:
         fallback_models: tuple[str, ...],
         poll_needs_app_code: bool,
         check_url: CheckUrl,
+        now: Callable[[], float],
     ) -> None:
         self._desk = desk
         self._core = desk.core
@@ -87,6 +94,7 @@ class JobQueue:
         self._fallback_models = fallback_models
         self._poll_needs_app_code = poll_needs_app_code
         self._check_url = check_url
+        self._answers = Answers(desk.core, now)
         desk.core.forms[FORM] = callback_body
         self.door = Door(
             FORM,
@@ -147,19 +155,28 @@ class JobQueue:
             raise InvalidRequest("priority must be from 0 to 9.", field="priority")
         if asked.callback_url is not None:
             self._check_url(asked.callback_url, tenant)
-        return await self._core.submit(
-            principal,
-            Ask(
-                request=self._request(tenant, kind, text, asked.model),
-                door=FORM,
-                priority=asked.priority,
-                lane=lane,
-                on_failure=OnFailure.RESTART,
-                callback=_callback(asked.callback_url),
-                idempotency_key=repeat.key,
-                fingerprint=repeat.fingerprint,
-            ),
+        ask = Ask(
+            request=self._request(tenant, kind, text, asked.model),
+            door=FORM,
+            priority=asked.priority,
+            lane=lane,
+            on_failure=OnFailure.RESTART,
+            callback=_callback(asked.callback_url),
+            idempotency_key=repeat.key,
+            fingerprint=repeat.fingerprint,
         )
+        if kind.cache and ask.callback is None and repeat.key is None:
+            return await self._submit_or_find(principal, kind, ask)
+        return await self._core.submit(principal, ask)
+
+    async def _submit_or_find(self, principal: Principal, kind: RequestType, ask: Ask) -> Job:
+        """The job that answered the same request lately, or else a new one."""
+        key = key_of(principal.owner(), kind.name, ask.request)
+        job = await self._answers.find(key, kind.cache)
+        if job is None:
+            job = await self._core.submit(principal, ask)
+            self._answers.add(key, job)
+        return job
 
     def _request(self, tenant: Tenant, kind: RequestType, text: str, model: str | None) -> Request:
         name = model or kind.model or self._default_model
@@ -177,10 +194,22 @@ class JobQueue:
         )
 
     async def poll(self, request: web.Request) -> web.Response:
-        """How a job stands. The id alone opens jobs made at this door, unless set otherwise."""
-        job_id = request.match_info["id"]
-        job = await self._job(request, job_id)
+        """How a job stands. The id alone opens jobs made at this door, unless set otherwise.
+
+        With `wait`, a number of seconds, the answer waits so long for the job to be over.
+        """
+        wait_s = _wait_s(request.query.get("wait"))
+        job = await self._job(request, request.match_info["id"])
+        self._core.seen(job)
+        if wait_s and not job.state.final:
+            job = await self._later(job, wait_s)
         return answer(polled(self._core.status(job)), request_id=job.id)
+
+    async def _later(self, job: Job, wait_s: float) -> Job:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s), self._core.channel(job) as channel:
+                await over(channel)
+        return await self._core.job(job.id) or job
 
     async def _job(self, request: web.Request, job_id: str) -> Job:
         by_id = not self._poll_needs_app_code and not has_credential(request)
@@ -220,6 +249,16 @@ def _required(name: str, value: str | None) -> str:
     if not value:
         raise InvalidRequest(f"{name} is required.", field=name)
     return value
+
+
+def _wait_s(text: str | None) -> float:
+    if text is None:
+        return 0.0
+    if _WAIT.fullmatch(text) is None or float(text) > _WAIT_MOST_S:
+        raise InvalidRequest(
+            f"wait must be a number of seconds from 0 to {_WAIT_MOST_S}.", field="wait"
+        )
+    return float(text)
 
 
 def _callback(url: str | None) -> Callback | None:
