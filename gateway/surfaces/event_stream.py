@@ -118,9 +118,12 @@ class EventStream:
 
     def _pump(self) -> None:
         """Write what there is; called on the loop, never blocks, never raises."""
-        if self._transport is None or self._view is None or self._stalled:
-            return
         subscriber = self.subscriber
+        if self._transport is None or self._view is None or self._stalled:
+            if self._stalled and subscriber.channel.closed:
+                # The process ends: it does not wait for one who takes nothing.
+                self.cut()
+            return
         start = subscriber.position
         end = subscriber.end
         if end > start:

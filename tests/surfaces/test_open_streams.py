@@ -135,3 +135,19 @@ async def test_the_gateway_stops_under_its_readers() -> None:
             await gateway.core.stop()
             # A store in memory keeps nothing for later: the job has ended, and says how.
             assert [event.event async for event in got] == ["error"]
+
+
+async def test_a_frozen_reader_does_not_hold_up_the_end() -> None:
+    """Its connection is cut with the others', whatever it has not taken yet."""
+    words = " ".join(f"{number:099}" for number in range(9_000))
+    async with Gateway() as gateway:
+        job_id = await gateway.queue(QUICK + "&chunk=100&stall=8000", text=words)
+        url = await gateway.stream(job_id)
+        _, writer = await wire.connect(gateway.origin, receive_buffer=4096)
+        writer.transport.pause_reading()
+        writer.write(wire.head("GET", gateway.origin, url.removeprefix(gateway.origin), {}))
+        await gateway.published(job_id, 82)
+        async with asyncio.timeout(2):
+            await gateway.core.stop()
+            await gateway.unread()
+        await wire.shut(writer)
