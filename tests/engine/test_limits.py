@@ -62,3 +62,14 @@ async def test_a_refusal_says_when(limit: str, longest: int) -> None:
         f"The limit of {limit} is reached. Try again in {longest} s.",
         True,
     )
+
+
+async def test_a_standing_tells_what_is_left() -> None:
+    """How many of how many, and when there will be more; asking counts nothing."""
+    limits = Limits()
+    for left in (3, 2, 1, 0):
+        if left < 3:
+            await limits.spend("3/hour", "acme")
+        limit, remaining, reset_s = await limits.standing("3/hour", "acme")
+        assert (limit, remaining) == (3, left)
+        assert 3590 < reset_s <= 3600
