@@ -10,8 +10,8 @@ from contextlib import aclosing, suppress
 
 from aiohttp import web
 
-from gateway.engine.core import Ask, Channel, Core, Principal, read
-from gateway.errors import Draining, JobNotFound
+from gateway.engine.core import Ask, Channel, Core, Principal, over, read
+from gateway.errors import Draining
 from gateway.events import Routed
 from gateway.jobs import Job
 from gateway.surfaces.event_stream import Format, Streams
@@ -105,14 +105,10 @@ class Direct:
             GatewayError: the job was not made, or failed.
         """
         job = await self.submit(request, principal, ask)
-        if not job.state.final:
-            async with self._core.channel(job) as channel, aclosing(read(channel)) as entries:
-                async for _ in entries:
-                    pass
-        ended = await self._core.job(job.id)
-        if ended is None:
-            raise JobNotFound
-        if ended.outcome is None:
+        async with self._core.channel(job) as channel:
+            await over(channel)
+            ended = channel.ended
+        if ended is None or ended.outcome is None:
             raise Draining(retryable=True, retry_after_s=5)
         error = failure(ended.outcome.terminal)
         if error is not None:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from gateway.app import Patience
 from gateway.jobs import State
 from tests.surfaces import event_source
-from tests.surfaces.running import CODE, QUICK, STUCK, Gateway, bearer, user_token
+from tests.surfaces.running import CODE, QUICK, SILENT, STUCK, Gateway, bearer, user_token
 
 ME = bearer(CODE)
 
@@ -74,14 +75,45 @@ async def test_a_failure_in_mid_stream_is_the_last_event(gateway: Gateway) -> No
     assert last["error"]["code"] == "ai_service_error"
 
 
+@pytest.mark.parametrize("model", [SILENT, STUCK])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_it_ends_with_its_only_reader(stream: bool) -> None:
-    """Whoever asks for it and leaves has cancelled it, streamed or not."""
+async def test_it_ends_with_its_only_reader(stream: bool, model: str) -> None:
+    """Whoever asks for it and leaves has cancelled it, streamed or not, begun or not."""
     async with Gateway(DISCONNECT_GRACE=0) as gateway:
-        body = wrong(question="one two", stream=stream, model=STUCK)
+        body = wrong(question="one two", stream=stream, model=model)
         job_id = await gateway.left("/v1/ask", body, **ME)
         await gateway.quiet()
         assert (await gateway.job(job_id)).state is State.CANCELLED
+
+
+async def test_who_leaves_may_come_back_at_another_door() -> None:
+    """Within the grace the job goes on; its new reader gets all of it."""
+    async with Gateway(DISCONNECT_GRACE=30) as gateway:
+        body = wrong(question="one two", stream=True, model="simulator/echo?first=0&gap=0.3")
+        job_id = await gateway.left("/v1/ask", body, **ME)
+        url = f"{gateway.origin}/stream/{job_id}"
+        async with event_source.opened(gateway.session, url, **ME) as response:
+            got = [event async for event in event_source.events(response)]
+        assert event_source.text(got) == "one two"
+
+
+async def test_a_stream_does_not_wait_for_ever_for_its_first_word() -> None:
+    """After a heartbeat's time it begins; what fails then is told in it."""
+    patience = Patience(tick_s=0.05)
+    async with Gateway(HEARTBEAT=0.1, FIRST_TOKEN_TIMEOUT=0.5, patience=patience) as gateway:
+        reply = await gateway.post("/v1/ask", wrong(stream=True, model=SILENT), **ME)
+        beats, _, error = reply.body.partition(b"data: ")
+        assert (reply.status, set(beats.split(b"\n")), len(beats) > 2) == (200, {b":", b""}, True)
+        assert json.loads(error)["error"]["code"] == "timeout"
+
+
+async def test_an_answer_under_way_when_the_gateway_stops_is_refused() -> None:
+    """503 with Retry-After: nobody waits for ever."""
+    async with Gateway() as gateway:
+        _, answer = await gateway.begun("/v1/ask", wrong(model=STUCK), **ME)
+        await gateway.core.stop()
+        reply = await answer
+        assert (reply.status, reply.json()["error"]["type"]) == (503, "server_error")
 
 
 @pytest.mark.parametrize("stream", [False, True])
