@@ -259,12 +259,15 @@ async def test_a_length_that_is_too_large_is_answered_before_the_body(
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 async def test_a_body_that_is_coded_wrongly_is_refused(
-    unmoved: Gateway, door: Door, coding: str
+    unmoved: Gateway, door: Door, coding: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """400 in the door's shape; the connection is not used again, and nothing is logged."""
     reply = await send(unmoved, door, b"\x00 not that", **{"Content-Encoding": coding})
     assert (reply.status, reply.headers["Connection"]) == (400, "close")
     door.refusal(reply)
+    # By the next answer the server has looked at all of that connection.
+    await unmoved.get("/health/live")
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("door", DOORS)
