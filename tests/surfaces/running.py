@@ -66,6 +66,7 @@ class Gateway:
         patience: Patience = Patience(),  # noqa: B008
         app_codes: Mapping[str, Any] | None = None,
         models: str = _MODELS,
+        modes: str | None = None,
         **settings: Any,
     ) -> None:
         """Configure it as its owner would; a setting is an environment variable."""
@@ -81,6 +82,7 @@ class Gateway:
             env={name: value for name, value in environ.items() if value},
             apps=json.dumps({"app_codes": apps() if app_codes is None else app_codes}),
             models=models,
+            modes=modes,
         )
         self.app = build(self.config, patience)
         self.origin = ""
