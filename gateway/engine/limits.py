@@ -3,15 +3,20 @@
 A burst at the limit lets exactly the limit through: counting and deciding are one step.
 """
 
-import math
-import time
+from collections.abc import Callable
+from functools import lru_cache
+from math import ceil
 from typing import NamedTuple
 
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 
+from gateway.engine.window import Window
 from gateway.errors import RateLimited
+
+# Windows in which nobody counts any more are looked for once in so many that are asked for.
+_TIDY_EVERY = 10_000
+
+_parsed = lru_cache(maxsize=1024)(parse)
 
 
 class Standing(NamedTuple):
@@ -25,9 +30,15 @@ class Standing(NamedTuple):
 class Limits:
     """Counters of one process. A key is whatever is limited: a tenant, a user, an address."""
 
-    def __init__(self) -> None:
-        self._window = MovingWindowRateLimiter(MemoryStorage())
-        self._parsed: dict[str, RateLimitItem] = {}
+    def __init__(self, now: Callable[[], float]) -> None:
+        """Count nothing yet.
+
+        Args:
+            now: seconds on a clock that is never set back.
+        """
+        self._now = now
+        self._windows: dict[tuple[str, ...], Window] = {}
+        self._asked = 0
 
     async def spend(self, limit: str, *key: str) -> None:
         """Count one more against `limit`, such as `100/hour`; a refused one is not counted.
@@ -35,9 +46,8 @@ class Limits:
         Raises:
             RateLimited: with the time after which one more fits.
         """
-        item = self._item(limit)
-        if not await self._window.hit(item, *key):
-            raise await self._refusal(item, limit, key)
+        await self.check(limit, *key)
+        self._window(limit, key).add(self._now())
 
     async def check(self, limit: str, *key: str) -> None:
         """Refuse where one more would not fit; count nothing.
@@ -45,27 +55,31 @@ class Limits:
         Raises:
             RateLimited: as `spend`.
         """
-        item = self._item(limit)
-        if not await self._window.test(item, *key):
-            raise await self._refusal(item, limit, key)
+        standing = await self.standing(limit, *key)
+        if not standing.remaining:
+            wait_s = max(1, standing.reset_s)
+            raise RateLimited(
+                f"The limit of {limit} is reached. Try again in {wait_s} s.",
+                retryable=True,
+                retry_after_s=wait_s,
+            )
 
     async def standing(self, limit: str, *key: str) -> Standing:
         """What is left of `limit`; counts nothing."""
-        item = self._item(limit)
-        reset_at, remaining = await self._window.get_window_stats(item, *key)
-        return Standing(item.amount, remaining, max(0, math.ceil(reset_at - time.time())))
+        window, now = self._window(limit, key), self._now()
+        most = _parsed(limit).amount
+        return Standing(most, max(0, most - window.count(now)), ceil(window.frees_s(now)))
 
-    def _item(self, limit: str) -> RateLimitItem:
-        item = self._parsed.get(limit)
-        if item is None:
-            item = self._parsed[limit] = parse(limit)
-        return item
+    def _window(self, limit: str, key: tuple[str, ...]) -> Window:
+        self._asked += 1
+        if self._asked % _TIDY_EVERY == 0:
+            self._tidy()
+        window = self._windows.get((limit, *key))
+        if window is None:
+            item: RateLimitItem = _parsed(limit)
+            window = self._windows[(limit, *key)] = Window(item.get_expiry())
+        return window
 
-    async def _refusal(self, item: RateLimitItem, limit: str, key: tuple[str, ...]) -> RateLimited:
-        reset_at, _ = await self._window.get_window_stats(item, *key)
-        wait_s = max(1, math.ceil(reset_at - time.time()))
-        return RateLimited(
-            f"The limit of {limit} is reached. Try again in {wait_s} s.",
-            retryable=True,
-            retry_after_s=wait_s,
-        )
+    def _tidy(self) -> None:
+        now = self._now()
+        self._windows = {key: each for key, each in self._windows.items() if each.count(now)}

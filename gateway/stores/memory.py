@@ -1,6 +1,7 @@
 """A store in this process's memory: fast, and gone with the process."""
 
 from collections.abc import Sequence
+from heapq import nsmallest
 
 import msgspec
 
@@ -22,6 +23,8 @@ class MemoryStore:
         self._logs: dict[str, EventLog] = {}
         self._keys: dict[str, str] = {}
         self._deliveries: dict[str, Delivery] = {}
+        # Those of them that are pending: few, beside all that were made.
+        self._pending: dict[str, Delivery] = {}
 
     async def start(self) -> None:
         """There is nothing to open."""
@@ -80,8 +83,10 @@ class MemoryStore:
         self._extend(rest)
         delivery = self._deliveries.get(job_id)
         if delivery is not None:
-            self._deliveries[job_id] = msgspec.structs.replace(
-                delivery, state=DeliveryState.PENDING, body=body, next_at=now
+            self._keep(
+                msgspec.structs.replace(
+                    delivery, state=DeliveryState.PENDING, body=body, next_at=now
+                )
             )
         return job
 
@@ -95,16 +100,12 @@ class MemoryStore:
         return [job for job in self._jobs.values() if not job.state.final]
 
     async def due(self, now: float, limit: int) -> list[Delivery]:
-        pending = [
-            delivery
-            for delivery in self._deliveries.values()
-            if delivery.state is DeliveryState.PENDING and delivery.next_at <= now
-        ]
-        return sorted(pending, key=lambda delivery: delivery.next_at)[:limit]
+        due = [delivery for delivery in self._pending.values() if delivery.next_at <= now]
+        return nsmallest(limit, due, key=lambda delivery: delivery.next_at)
 
     async def record(self, delivery: Delivery) -> None:
         if delivery.job_id in self._deliveries:
-            self._deliveries[delivery.job_id] = delivery
+            self._keep(delivery)
 
     async def deliveries(self, *, tenant: str | None = None) -> list[Delivery]:
         return [
@@ -117,7 +118,9 @@ class MemoryStore:
         gone = [
             (job.id, job.owner)
             for job in self._jobs.values()
-            if job.finished_at is not None and job.finished_at < before and self._settled(job.id)
+            if job.finished_at is not None
+            and job.finished_at < before
+            and job.id not in self._pending
         ]
         for job_id, _ in gone:
             job = self._jobs.pop(job_id)
@@ -127,9 +130,12 @@ class MemoryStore:
                 del self._keys[job.idempotency_key]
         return gone
 
-    def _settled(self, job_id: str) -> bool:
-        delivery = self._deliveries.get(job_id)
-        return delivery is None or delivery.state is not DeliveryState.PENDING
+    def _keep(self, delivery: Delivery) -> None:
+        self._deliveries[delivery.job_id] = delivery
+        if delivery.state is DeliveryState.PENDING:
+            self._pending[delivery.job_id] = delivery
+        else:
+            self._pending.pop(delivery.job_id, None)
 
     def _extend(self, batch: Batch) -> None:
         log = self._logs[batch.job_id]

@@ -77,7 +77,7 @@ class Rig:
             providers={"scripted": self.provider},
             catalog=Catalog(self.models),
             auth=Auth([tenant], jwt_secret=None, stream_secret="s" * 32, now=self.now),
-            limits=Limits(),
+            limits=Limits(asyncio.get_running_loop().time),
             bounds=msgspec.structs.replace(BOUNDS, **(bounds or {})),
             now=self.now,
             new_uuid=lambda: UUID(int=self.rng.getrandbits(128), version=4),
