@@ -114,8 +114,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def fault(self) -> tuple[int, Fault] | None:
         """The first fault, with the number of words before it."""
-        places = [(getattr(self, fault), fault) for fault in Fault]
-        return min((place for place in places if place[0] is not None), default=None)
+        return _first_fault(self)
 
     def plan(self, prompt: str, max_tokens: int | None, tools: tuple[str, ...]) -> Iterator[Step]:
         """What happens after the request was accepted, in order.
@@ -167,6 +166,12 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if cut_short:
             return "length"
         return "tool_calls" if self.tools else "stop"
+
+
+@lru_cache(maxsize=256)
+def _first_fault(script: Script) -> tuple[int, Fault] | None:
+    places = [(getattr(script, fault), fault) for fault in Fault]
+    return min((place for place in places if place[0] is not None), default=None)
 
 
 def _text(name: str, prompt: str) -> str:
