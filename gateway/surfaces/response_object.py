@@ -94,13 +94,12 @@ def whole(job: Job) -> Item:
     if outcome is None:
         return snapshot(job, _STATUS[job.state], [])
     status, more = _ending(outcome.terminal)
-    texts = [outcome.answer] if outcome.answer or not outcome.tool_calls else []
     done = "completed" if status == "completed" else "incomplete"
-    output = [_message(job.id, index, text, done) for index, text in enumerate(texts)]
+    # A complete answer says something, be it nothing.
+    silent = isinstance(outcome.terminal, Completed) and not outcome.tool_calls
+    output = [_message(job.id, 0, outcome.answer, done)] if outcome.answer or silent else []
     for call in outcome.tool_calls:
         output.append(_function_call(job.id, len(output), call))
-    if not outcome.answer and status != "completed" and not outcome.tool_calls:
-        output = []
     model = outcome.model or job.request.model
     return snapshot(job, status, output, model=model, usage=_usage(outcome.usage), **more)
 

@@ -199,6 +199,10 @@ STREAMS = {
         ["output_item.added", *CALLED, "output_item.done", "completed"],
     ),
     "empty": ("simulator/echo?first=0&tokens=0", [*BEGUN, *DONE, "completed"]),
+    "empty and incomplete": (
+        "simulator/echo?first=0&tokens=0&finish=content_filter",
+        [*BEGUN, *DONE, "incomplete"],
+    ),
 }
 
 
