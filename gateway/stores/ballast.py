@@ -1,0 +1,90 @@
+"""Room on the disk that is held back, so that what runs can end where the disk is full."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from gateway.errors import StoreUnavailable
+
+SIZE_BYTES = 64 * 1024 * 1024
+# Of a file system that cannot set room aside by itself, so much is filled at a time.
+_CHUNK = bytes(1024 * 1024)
+_RETRY_AFTER_S = 30.0
+
+
+def free_bytes(folder: Path) -> int:
+    """What the file system of a folder has room for."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+class Ballast:
+    """A file that only takes room. Thrown off when a write finds the disk full, and taken on
+    again when there is enough.
+
+    Belongs to the thread that writes.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        size_bytes: int = SIZE_BYTES,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
+        """Know where it is to be; nothing is on the disk before `take`.
+
+        Args:
+            free: how many bytes there is room for in a folder.
+        """
+        self._path = path
+        self._size_bytes = size_bytes
+        self._free = free
+
+    def take(self) -> None:
+        """Have it on the disk, unless there is too little room for it."""
+        with suppress(OSError):
+            if self._held() or self._free(self._path.parent) < 2 * self._size_bytes:
+                return
+            try:
+                self._fill()
+            except OSError:
+                self.throw_off()
+
+    def throw_off(self) -> bool:
+        """Make room; False if there is none left to make."""
+        held = self._held()
+        self._path.unlink(missing_ok=True)
+        return held
+
+    def require_room(self) -> None:
+        """See that something new may be taken in.
+
+        Raises:
+            StoreUnavailable: what room is left belongs to what runs.
+        """
+        self.take()
+        if not self._held() or self._free(self._path.parent) < self._size_bytes:
+            raise StoreUnavailable(
+                "The gateway's disk is nearly full.",
+                retryable=True,
+                retry_after_s=_RETRY_AFTER_S,
+            )
+
+    def _held(self) -> bool:
+        try:
+            return self._path.stat().st_size == self._size_bytes
+        except FileNotFoundError:
+            return False
+
+    def _fill(self) -> None:
+        with open(self._path, "wb", opener=_private) as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, self._size_bytes)
+                return
+            for at in range(0, self._size_bytes, len(_CHUNK)):
+                file.write(_CHUNK[: self._size_bytes - at])
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,93 @@
+"""What the tables are, and how an older file becomes one of today.
+
+A migration that has shipped never changes: what comes after it is a new one.
+"""
+
+import apsw
+
+from gateway.stores.writer import transaction
+
+# `seq` is the order of coming, and the key by which all that belongs to a job is found. A request
+# is written once, apart from what changes while the job runs. Events are only ever appended: a
+# row is what one job said between two looks at it.
+_JOBS = """
+CREATE TABLE jobs (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    tenant TEXT NOT NULL,
+    user TEXT,
+    door TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    idempotency_key TEXT,
+    state TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    claimed_at REAL,
+    finished_at REAL,
+    outcome BLOB
+) STRICT;
+CREATE UNIQUE INDEX jobs_by_key ON jobs (idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX jobs_by_end ON jobs (finished_at);
+
+CREATE TABLE requests (
+    seq INTEGER PRIMARY KEY REFERENCES jobs,
+    body BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY,
+    job INTEGER NOT NULL REFERENCES jobs,
+    attempt INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+CREATE INDEX events_by_job ON events (job);
+
+CREATE TABLE deliveries (
+    seq INTEGER PRIMARY KEY REFERENCES jobs,
+    tenant TEXT NOT NULL,
+    state TEXT NOT NULL,
+    next_at REAL NOT NULL,
+    callback BLOB,
+    body BLOB NOT NULL
+) STRICT;
+CREATE INDEX deliveries_due ON deliveries (next_at) WHERE state = 'pending';
+
+CREATE TABLE conversations (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    tenant TEXT NOT NULL,
+    user TEXT,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL,
+    turns INTEGER NOT NULL,
+    characters INTEGER NOT NULL
+) STRICT;
+CREATE INDEX conversations_by_change ON conversations (tenant, updated_at, id);
+
+CREATE TABLE turns (
+    seq INTEGER PRIMARY KEY,
+    conversation INTEGER NOT NULL REFERENCES conversations,
+    id TEXT NOT NULL,
+    characters INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    UNIQUE (conversation, id)
+) STRICT;
+"""
+
+MIGRATIONS = (_JOBS,)
+
+
+def version(db: apsw.Connection) -> int:
+    """How many migrations the file has seen."""
+    found = db.pragma("user_version")
+    if not isinstance(found, int):
+        raise AssertionError("a version is a number")
+    return found
+
+
+def migrate(db: apsw.Connection) -> None:
+    """Bring the file to today's form, each migration whole or not at all."""
+    for number in range(version(db), len(MIGRATIONS)):
+        with transaction(db):
+            db.execute(MIGRATIONS[number])
+            db.pragma("user_version", number + 1)

@@ -1,0 +1,271 @@
+"""A store in one SQLite file: what it acknowledged survives the process and the power."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import apsw
+from msgspec.structs import replace
+
+from gateway import jobs
+from gateway.errors import Conflict, StoreUnavailable
+from gateway.jobs import Job, Outcome, Owner, State
+from gateway.log import EventLog
+from gateway.stores import Batch
+from gateway.stores.database import Database
+from gateway.stores.rows import (
+    DELIVERY,
+    JOB,
+    Columns,
+    delivery_columns,
+    delivery_from,
+    extend,
+    job_from,
+    lines_of,
+    progress_of,
+    request_of,
+)
+from gateway.webhooks import Delivery, DeliveryState
+
+# Jobs forgotten in one transaction: others do not wait long behind it.
+_STEP = 100
+
+_FROM_JOBS = f"SELECT {JOB} FROM jobs JOIN requests USING (seq)"  # noqa: S608
+_FROM_DELIVERIES = f"SELECT {DELIVERY} FROM deliveries"  # noqa: S608
+
+
+class SqliteStore:
+    """Rows. Each change is one step of the database's writer, which is what makes it atomic."""
+
+    durable = True
+
+    def __init__(self, database: Database) -> None:
+        """Keep everything in `database`, which lives from `start` to `stop`."""
+        self._database = database
+
+    async def start(self) -> None:
+        """Open the database.
+
+        Raises:
+            StoreUnusable: the gateway cannot start on that file; the text says why.
+            OSError: the folder cannot be used.
+        """
+        await self._database.start()
+
+    async def stop(self) -> None:
+        await self._database.stop()
+
+    # -- accepting ----------------------------------------------------------------------------
+
+    async def insert(self, job: Job, delivery: Delivery | None) -> Job:
+        asked = request_of(job)
+
+        def insert(db: apsw.Connection) -> Job:
+            self._database.ballast.require_room()
+            held = _held(db, job.idempotency_key)
+            if held is None:
+                _insert(db, job, asked, delivery)
+                return job
+            if held.fingerprint != job.fingerprint:
+                raise Conflict
+            return held
+
+        return await self._database.write(insert)
+
+    async def find(self, idempotency_key: str) -> Job | None:
+        return await self._database.read(partial(_held, key=idempotency_key))
+
+    # -- running ------------------------------------------------------------------------------
+
+    async def claim(self, job_id: str, now: float) -> Job | None:
+        def claim(db: apsw.Connection) -> Job | None:
+            job = _get(db, job_id)
+            if job is None or job.state is not State.QUEUED:
+                return None
+            return _save(db, jobs.move(job, State.PROCESSING, now))
+
+        return await self._database.write(claim)
+
+    async def requeue(self, job_id: str, *, spent: bool) -> Job | None:
+        def requeue(db: apsw.Connection) -> Job | None:
+            job = _get(db, job_id)
+            if job is None or job.state is not State.PROCESSING:
+                return None
+            queued = jobs.move(job, State.QUEUED, 0.0)
+            return _save(db, replace(queued, failures=job.failures + spent))
+
+        return await self._database.write(requeue)
+
+    async def append(self, batches: Sequence[Batch]) -> None:
+        rows = [(batch.first.attempt, lines_of(batch), batch.job_id) for batch in batches]
+
+        def append(db: apsw.Connection) -> None:
+            db.executemany(
+                "INSERT INTO events (job, attempt, body)"
+                " SELECT seq, ?, ? FROM jobs WHERE id = ? AND finished_at IS NULL",
+                rows,
+            )
+
+        await self._database.write(append)
+
+    async def finish(
+        self, job_id: str, outcome: Outcome, rest: Batch, now: float, body: bytes | None
+    ) -> Job | None:
+        lines = lines_of(rest)
+
+        def finish(db: apsw.Connection) -> Job | None:
+            job = _get(db, job_id)
+            if job is None or job.state.final:
+                return None
+            ended = _save(db, jobs.finish(job, outcome, now))
+            db.execute(
+                "INSERT INTO events (job, attempt, body) SELECT seq, ?, ? FROM jobs WHERE id = ?",
+                (rest.first.attempt, lines, job_id),
+            )
+            db.execute(
+                "UPDATE deliveries SET state = ?, callback = ?, next_at = ?"
+                " WHERE seq = (SELECT seq FROM jobs WHERE id = ?)",
+                (DeliveryState.PENDING.value, body, now, job_id),
+            )
+            return ended
+
+        return await self._database.write(finish)
+
+    # -- looking ------------------------------------------------------------------------------
+
+    async def get(self, job_id: str) -> Job | None:
+        return await self._database.read(partial(_get, job_id=job_id))
+
+    async def log(self, job_id: str) -> EventLog | None:
+        return await self._database.read(partial(_log, job_id=job_id))
+
+    async def unfinished(self) -> list[Job]:
+        return await self._database.read(_unfinished)
+
+    # -- callbacks ----------------------------------------------------------------------------
+
+    async def due(self, now: float, limit: int) -> list[Delivery]:
+        def due(db: apsw.Connection) -> list[Delivery]:
+            rows = db.execute(
+                f"{_FROM_DELIVERIES} WHERE state = 'pending' AND next_at <= ?"
+                " ORDER BY next_at LIMIT ?",
+                (now, limit),
+            )
+            return [delivery_from(row) for row in rows]
+
+        return await self._database.read(due)
+
+    async def record(self, delivery: Delivery) -> None:
+        columns = delivery_columns(delivery)
+
+        def record(db: apsw.Connection) -> None:
+            db.execute(
+                f"UPDATE deliveries SET ({DELIVERY}) = (?, ?, ?, ?)"  # noqa: S608
+                " WHERE seq = (SELECT seq FROM jobs WHERE id = ?)",
+                (*columns, delivery.job_id),
+            )
+
+        await self._database.write(record)
+
+    async def deliveries(self, *, tenant: str | None = None) -> list[Delivery]:
+        def deliveries(db: apsw.Connection) -> list[Delivery]:
+            rows = db.execute(
+                f"{_FROM_DELIVERIES} WHERE ?1 IS NULL OR tenant = ?1 ORDER BY seq DESC", (tenant,)
+            )
+            return [delivery_from(row) for row in rows]
+
+        return await self._database.read(deliveries)
+
+    # -- forgetting ---------------------------------------------------------------------------
+
+    async def prune(self, before: float) -> list[tuple[str, Owner]]:
+        """As the protocol says, in several steps, each of which is atomic by itself.
+
+        Raises:
+            StoreUnavailable: before the first step. A later one that fails is made up for by
+                the next call.
+        """
+        gone = await self._database.write(partial(_prune, before=before))
+        step = gone
+        with suppress(StoreUnavailable):
+            while len(step) == _STEP:
+                step = await self._database.write(partial(_prune, before=before))
+                gone = gone + step
+        return gone
+
+
+def _get(db: apsw.Connection, job_id: str) -> Job | None:
+    return _first(db, f"{_FROM_JOBS} WHERE id = ?", job_id)
+
+
+def _held(db: apsw.Connection, key: str | None) -> Job | None:
+    return None if key is None else _first(db, f"{_FROM_JOBS} WHERE idempotency_key = ?", key)
+
+
+def _first(db: apsw.Connection, sql: str, *bound: Any) -> Job | None:
+    row = db.execute(sql, bound).fetchone()
+    return None if row is None else job_from(row)
+
+
+def _unfinished(db: apsw.Connection) -> list[Job]:
+    rows = db.execute(f"{_FROM_JOBS} WHERE finished_at IS NULL ORDER BY jobs.seq")
+    return [job_from(row) for row in rows]
+
+
+def _log(db: apsw.Connection, job_id: str) -> EventLog | None:
+    # One statement, so that the job and its events are of one moment.
+    rows: list[Columns] = db.execute(
+        "SELECT events.attempt, body FROM jobs LEFT JOIN events ON job = jobs.seq"
+        " WHERE id = ? ORDER BY events.seq",
+        (job_id,),
+    ).fetchall()
+    log = EventLog()
+    for attempt, lines in rows:
+        if lines is not None:
+            extend(log, attempt, lines)
+    return log if rows else None
+
+
+def _insert(db: apsw.Connection, job: Job, asked: bytes, delivery: Delivery | None) -> None:
+    owner = job.owner
+    db.execute(
+        "INSERT INTO jobs (id, tenant, user, door, created_at, idempotency_key,"
+        " state, attempt, failures, claimed_at, finished_at, outcome)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            job.id, owner.tenant, owner.user, job.door, job.created_at, job.idempotency_key,
+            *progress_of(job),
+        ),
+    )  # fmt: skip
+    seq = db.last_insert_rowid()
+    db.execute("INSERT INTO requests (seq, body) VALUES (?, ?)", (seq, asked))
+    if delivery is not None:
+        db.execute(
+            f"INSERT INTO deliveries (seq, tenant, {DELIVERY})"  # noqa: S608
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (seq, delivery.tenant, *delivery_columns(delivery)),
+        )
+
+
+def _save(db: apsw.Connection, job: Job) -> Job:
+    db.execute(
+        "UPDATE jobs SET state = ?, attempt = ?, failures = ?, claimed_at = ?, finished_at = ?,"
+        " outcome = ? WHERE id = ?",
+        (*progress_of(job), job.id),
+    )
+    return job
+
+
+def _prune(db: apsw.Connection, before: float) -> list[tuple[str, Owner]]:
+    rows: list[Columns] = db.execute(
+        "SELECT jobs.seq, id, jobs.tenant, user FROM jobs LEFT JOIN deliveries USING (seq)"
+        " WHERE finished_at < ? AND deliveries.state IS NOT 'pending'"
+        " ORDER BY finished_at LIMIT ?",
+        (before, _STEP),
+    ).fetchall()
+    seqs = [(seq,) for seq, *_ in rows]
+    db.executemany("DELETE FROM events WHERE job = ?", seqs)
+    for table in ("deliveries", "requests", "jobs"):
+        db.executemany(f"DELETE FROM {table} WHERE seq = ?", seqs)  # noqa: S608
+    return [(job_id, Owner(tenant=tenant, user=user)) for _, job_id, tenant, user in rows]
