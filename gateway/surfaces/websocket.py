@@ -118,13 +118,18 @@ class WebSockets:
             raise ConnectionResetError
         listening = asyncio.create_task(self._listen(connection, principal, job))
         listening.add_done_callback(lambda _: stream.cut())
+        code = WSCloseCode.GOING_AWAY
         try:
             await stream.follow(transport, writer)
-            ended = WSCloseCode.OK if stream.whole else WSCloseCode.GOING_AWAY
-            await connection.close(code=listening.result() if listening.done() else ended)
+            if listening.done():
+                code = listening.result()
+            elif stream.whole:
+                code = WSCloseCode.OK
         finally:
+            # Before the goodbye: while somebody else listens, nobody waits for its answer.
             listening.cancel()
             await asyncio.wait({listening})
+        await connection.close(code=code)
 
     async def _listen(
         self, connection: web.WebSocketResponse, principal: Principal, job: Job
