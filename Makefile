@@ -22,7 +22,7 @@ help:
 demo: $(VENV)/runs
 	@$(BIN)/python run.py demo --port $(PORT)
 
-test: $(VENV)/tests
+test: $(VENV)/tests tests/node/node_modules
 	@$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
 
 faults: $(VENV)/tests
@@ -59,6 +59,12 @@ $(VENV)/tests: requirements.txt requirements-dev.txt | $(VENV)/made
 	@echo "Installing what runs and tests the gateway (once) …"
 	@$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/runs
+
+# Node's own clients, for the tests that use them; without npm those say why they were left out.
+tests/node/node_modules: tests/node/package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo "Installing Node's clients for the tests (once) …"; \
+		npm ci --prefix tests/node --no-audit --no-fund --ignore-scripts --silent && touch $@; fi
 
 $(VENV)/made:
 	@command -v $(PYTHON) >/dev/null || { \

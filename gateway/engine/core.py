@@ -50,6 +50,8 @@ log = structlog.get_logger(__name__)
 
 # How often waiting jobs are looked at for their time-outs, seconds.
 _SWEEP_S = 0.5
+# Who makes a job and reads it at once has so long to begin, however short the grace. Seconds.
+_FIRST_READER_S = 1.0
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,7 +233,7 @@ class Core:
         self._jobs[job.id] = job
         self._active[job.owner] += 1
         self._hub.open(job.id)
-        self._patience.begin(job)
+        self._patience.begin(job, at_least_s=_FIRST_READER_S)
         self._waiting.add(job)
 
     # -- looking ------------------------------------------------------------------------------

@@ -24,13 +24,13 @@ class Patience:
     def __len__(self) -> int:
         return len(self._timers)
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: Job, *, at_least_s: float = 0.0) -> None:
         """Nobody reads the job from now on; count from here, whatever was counted before."""
         lasts_s = self._lasts_s.get(job.on_disconnect)
         if lasts_s is not None:
             self.end(job.id)
             loop = asyncio.get_running_loop()
-            self._timers[job.id] = loop.call_later(lasts_s, self._over, job)
+            self._timers[job.id] = loop.call_later(max(lasts_s, at_least_s), self._over, job)
 
     def end(self, job_id: str) -> None:
         """Somebody reads the job, or it is over."""

@@ -13,7 +13,14 @@ from aiohttp_cors.urldispatcher_router_adapter import ResourcesUrlDispatcherRout
 
 from gateway import origins
 
-EXPOSED = ("X-Request-Id", "Retry-After")
+EXPOSED = (
+    "X-Request-Id",
+    "Retry-After",
+    "X-Should-Retry",
+    "X-RateLimit-Limit-Requests",
+    "X-RateLimit-Remaining-Requests",
+    "X-RateLimit-Reset-Requests",
+)
 
 _OPTIONS = aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
     allow_credentials=True, expose_headers=EXPOSED, allow_headers="*", max_age=600

@@ -141,3 +141,17 @@ async def test_polling_does_not_replace_a_reader() -> None:
         rig.core.seen(job)
         await asyncio.sleep(2.1)
         assert await state(rig, job) is State.CANCELLED
+
+
+@jumping
+async def test_the_first_reader_has_a_moment_to_come() -> None:
+    """Without any grace too, a job is not over before its maker can read it."""
+    async with Rig(bounds={"disconnect_grace": 0.0}, a=[TALK]) as rig:
+        job = await rig.submit(on_disconnect=OnDisconnect.CANCEL)
+        await asyncio.sleep(0.9)
+        await stay(rig, job, 5)
+        await asyncio.sleep(0.1)
+        assert await state(rig, job) is State.CANCELLED
+        left = await rig.submit(on_disconnect=OnDisconnect.CANCEL)
+        await asyncio.sleep(1.1)
+        assert await state(rig, left) is State.CANCELLED
