@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from gateway.engine.hub import Channel, Hub, read
+from gateway.engine.hub import Channel, Hub, over, read
 from gateway.errors import CursorConflict
 from gateway.events import Completed, Delta, Event, Restarted, Started
 from gateway.log import START, Cursor, EventLog
@@ -255,4 +255,36 @@ async def test_a_cancelled_reader_leaves() -> None:
     assert channel.readers == 1
     reader.cancel()
     await asyncio.wait({reader})
+    assert channel.readers == 0
+
+
+@jumping
+async def test_an_end_is_waited_for_without_reading() -> None:
+    """Nothing else ends the wait; who gives up leaves no reader, and who comes late waits not."""
+    hub = Hub()
+    channel = hub.open(JOB)
+    channel.begin(1)
+    waiting = [asyncio.create_task(over(channel)) for _ in range(3)]
+    await settle()
+    for event in (Started(), Delta(text="a")):
+        channel.publish(event)
+        await settle()
+    assert [task.done() for task in waiting] == [False] * 3
+    waiting[0].cancel()
+    await settle()
+    assert channel.readers == 2
+    channel.publish(Completed())
+    await asyncio.gather(*waiting[1:], over(channel))
+    assert channel.readers == 0
+
+
+@jumping
+async def test_an_end_that_will_not_be_seen_is_not_waited_for() -> None:
+    """The process stops: nothing will follow."""
+    hub = Hub()
+    channel = hub.open(JOB)
+    waiting = asyncio.create_task(over(channel))
+    await settle()
+    hub.close()
+    await waiting
     assert channel.readers == 0
