@@ -47,12 +47,12 @@ from gateway.surfaces.chat import Chat
 from gateway.surfaces.conversations import Archive
 from gateway.surfaces.direct import Direct, carry_headers
 from gateway.surfaces.door import Desk, Door
-from gateway.surfaces.event_stream import Streams
 from gateway.surfaces.openai import Completions
 from gateway.surfaces.responses import Responses
 from gateway.surfaces.status import Health
 from gateway.surfaces.strays import strays
 from gateway.surfaces.stream import N8n
+from gateway.surfaces.streams import Streams
 from gateway.surfaces.websocket import WebSockets
 
 log = structlog.get_logger(__name__)

@@ -151,6 +151,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     context: dict[str, Any] = {}
 
 
+class Status(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A job as it stands. `position` from 1 and `wait_s` only while it is queued."""
+
+    job: Job
+    position: int | None = None
+    wait_s: float | None = None
+
+
 def new_job_id(now: float, new_uuid: Callable[[], UUID]) -> str:
     """A request id: `<UTC time>-<uuid4>`, such as 20261120T224400Z-0b9f6c1e-…"""
     return f"{_stamp(int(now))}-{new_uuid()}"

@@ -8,7 +8,6 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import structlog
 
 from gateway import jobs, webhooks
@@ -16,11 +15,12 @@ from gateway.catalog import Catalog
 from gateway.engine.ask import Ask
 from gateway.engine.auth import Auth, Principal
 from gateway.engine.bounds import Bounds
-from gateway.engine.hub import Channel, Framer, Hub, Subscriber, View, over, read
+from gateway.engine.hub import Channel, Framer, Hub, View, over, read
 from gateway.engine.limits import Limits
 from gateway.engine.patience import Patience
 from gateway.engine.queue import Queue
 from gateway.engine.recorder import BodyForm, Ending, Recorder
+from gateway.engine.rescue import rescue
 from gateway.engine.retention import Retention
 from gateway.engine.router import Router
 from gateway.engine.turns import Turns
@@ -28,23 +28,13 @@ from gateway.engine.waiting import Waiting
 from gateway.engine.worker import Workers
 from gateway.errors import Conflict, Draining, Gone, JobNotFound
 from gateway.events import Cancelled, Expired, Failed, Terminal
-from gateway.jobs import Job, OnDisconnect, Outcome, Owner, State
+from gateway.jobs import Job, OnDisconnect, Outcome, Owner, State, Status
+from gateway.log import EventLog
 from gateway.providers import Provider
 from gateway.stores import Store
 
 # All that a surface needs of the engine.
-__all__ = [
-    "Ask",
-    "Channel",
-    "Core",
-    "Framer",
-    "Principal",
-    "Status",
-    "Subscriber",
-    "View",
-    "over",
-    "read",
-]
+__all__ = ["Ask", "Channel", "Core", "Framer", "Principal", "Status", "View", "over", "read"]
 
 log = structlog.get_logger(__name__)
 
@@ -52,14 +42,6 @@ log = structlog.get_logger(__name__)
 _SWEEP_S = 0.5
 # Who makes a job and reads it at once has so long to begin, however short the grace. Seconds.
 _FIRST_READER_S = 1.0
-
-
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as it stands. `position` from 1 and `wait_s` only while it is queued."""
-
-    job: Job
-    position: int | None = None
-    wait_s: float | None = None
 
 
 class Core:
@@ -97,7 +79,6 @@ class Core:
         self.endings: dict[str, Ending] = {}
         self.draining = False
         self._store = store
-        self._providers = providers
         self._bounds = bounds
         self._now = now
         self._new_uuid = new_uuid
@@ -141,7 +122,8 @@ class Core:
     # -- life ---------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Begin to run jobs. The store must have been started."""
+        """Go on with what the store has unfinished, and begin to run jobs. It must be started."""
+        await rescue(self._store, self._hub, self._recorder, self._await_worker, self._now())
         self._workers.start()
         self._spawn(self._sweep())
         self._spawn(self._retention.run())
@@ -229,12 +211,12 @@ class Core:
             log.info("job_submitted", job_id=job.id, app=job.owner.tenant, door=job.door)
         return held
 
-    def _await_worker(self, job: Job) -> None:
+    def _await_worker(self, job: Job, past: EventLog | None = None, waited_s: float = 0.0) -> None:
         self._jobs[job.id] = job
         self._active[job.owner] += 1
-        self._hub.open(job.id)
+        self._hub.open(job.id, past)
         self._patience.begin(job, at_least_s=_FIRST_READER_S)
-        self._waiting.add(job)
+        self._waiting.add(job, waited_s)
 
     # -- looking ------------------------------------------------------------------------------
 
@@ -303,6 +285,18 @@ class Core:
         Raises:
             JobNotFound: it has been forgotten meanwhile.
         """
+        channel = await self.join(job)
+        try:
+            yield channel
+        finally:
+            self.left(channel)
+
+    async def join(self, job: Job) -> Channel:
+        """The log of a job, to subscribe to before anything else is awaited, or to leave.
+
+        Raises:
+            JobNotFound: it has been forgotten meanwhile.
+        """
         channel = self._hub.get(job.id)
         if channel is None:
             stored, ended = await self._store.log(job.id), await self._store.get(job.id)
@@ -311,10 +305,11 @@ class Core:
             channel = self._hub.join(job.id, stored)
             channel.ended = ended if stored.closed else None
         self._waiting.connected(job)
-        try:
-            yield channel
-        finally:
-            self._hub.left(channel)
+        return channel
+
+    def left(self, channel: Channel) -> None:
+        """Whoever joined it did not subscribe."""
+        self._hub.left(channel)
 
     def _unread(self, channel: Channel) -> None:
         """The last reader of a live job left: some jobs then end."""

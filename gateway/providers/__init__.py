@@ -17,6 +17,8 @@ class Provider(Protocol):
     def stream(self, request: Request, model: str) -> AsyncGenerator[list[Output], None]:
         """Ask once; yield the answer as it arrives, the last output exactly one Completed.
 
+        Usage, where it is known, follows the last text and call.
+
         Each list is what one read brought, never empty. The consumer may take its time
         between two: what arrives meanwhile comes in the next list.
 

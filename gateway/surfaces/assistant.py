@@ -29,9 +29,9 @@ from gateway.surfaces.door import (
     decode,
     text_field,
 )
-from gateway.surfaces.event_stream import Streams
 from gateway.surfaces.idempotency import repeat_of
 from gateway.surfaces.openai_request import portable
+from gateway.surfaces.streams import Streams
 from gateway.tenants import Tenant
 
 FORM = "assistant"

@@ -22,8 +22,9 @@ from gateway.log import START, Cursor
 from gateway.messages import Message, Request
 from gateway.surfaces.conversations import Archive, shape
 from gateway.surfaces.door import Access, Desk, Door, Route, clean, decode, text_field
-from gateway.surfaces.event_stream import Format, Streams
+from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import repeat_of
+from gateway.surfaces.streams import Streams
 from gateway.tenants import Tenant
 
 FORM = "chat"

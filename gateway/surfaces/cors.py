@@ -47,7 +47,7 @@ def install(
 
     async def mend(request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
-        headers.add(hdrs.VARY, hdrs.ORIGIN)
+        headers[hdrs.VARY] = hdrs.ORIGIN
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None or hdrs.ACCESS_CONTROL_ALLOW_ORIGIN in headers:
             return

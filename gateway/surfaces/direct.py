@@ -14,8 +14,9 @@ from gateway.engine.core import Ask, Channel, Core, Principal, over, read
 from gateway.errors import Draining
 from gateway.events import Routed
 from gateway.jobs import Job
-from gateway.surfaces.event_stream import Format, Streams
+from gateway.surfaces.format import Format
 from gateway.surfaces.openai_error import failure
+from gateway.surfaces.streams import Streams
 
 # Headers of the answer to this request, whatever it will be.
 _HEADERS = web.RequestKey("headers", dict[str, str])

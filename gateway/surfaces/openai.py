@@ -17,7 +17,7 @@ from gateway.messages import Message, Request
 from gateway.surfaces.chat_completion import ChunkFramer, whole
 from gateway.surfaces.direct import Direct
 from gateway.surfaces.door import Access, Desk, Route, answer, decode
-from gateway.surfaces.event_stream import Format
+from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import repeat_of
 from gateway.surfaces.openai_error import OpenAIDoor, shape
 from gateway.surfaces.openai_request import (

@@ -28,8 +28,9 @@ from gateway.surfaces.door import (
     decode,
     text_field,
 )
-from gateway.surfaces.event_stream import Format, Streams
+from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import repeat_of
+from gateway.surfaces.streams import Streams
 from gateway.tenants import Tenant
 
 FORM = "n8n"

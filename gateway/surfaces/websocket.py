@@ -28,8 +28,9 @@ from gateway.log import START
 from gateway.surfaces.assistant import shape
 from gateway.surfaces.assistant_events import Told, format_of
 from gateway.surfaces.door import Access, Desk, Door, Route
-from gateway.surfaces.event_stream import EventStream, Streams, cursor_of
+from gateway.surfaces.event_stream import EventStream
 from gateway.surfaces.format import Format
+from gateway.surfaces.streams import Streams, cursor_of
 
 FORM = "websocket"
 

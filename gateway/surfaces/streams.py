@@ -1,0 +1,262 @@
+"""All open streams of this process: their number, heartbeats and ages."""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from math import inf
+from random import Random
+
+from aiohttp import HttpVersion11, web
+from aiohttp_sse import EventSourceResponse
+
+from gateway import sse
+from gateway.engine.core import Core, Principal
+from gateway.errors import CursorConflict, Unavailable
+from gateway.jobs import Job
+from gateway.log import START, Cursor
+from gateway.surfaces.event_stream import EventStream
+from gateway.surfaces.format import Format
+
+# Kernel memory for one reader: enough for any answer's pace, little for a reader that stalls.
+_SEND_BUFFER_BYTES = 64 * 1024
+
+_HEADERS = {
+    "Cache-Control": "no-cache, no-store, no-transform",
+    "X-Accel-Buffering": "no",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Vary": "Origin",
+}
+
+
+class Streams:
+    """The streams of one process, each in the room that its tenant has."""
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        heartbeat_s: float,
+        stall_s: float,
+        tick_s: float,
+        max_age_s: float,
+        most: int,
+        most_per_tenant: int,
+        rng: Random,
+    ) -> None:
+        """Have no stream open yet.
+
+        Args:
+            stall_s: a reader that takes nothing for so long is cut; it may resume.
+            tick_s: how often streams are looked at for heartbeats, age and stalls.
+            max_age_s: how long one connection lasts, give or take a fifth.
+        """
+        self._core = core
+        self._heartbeat_s = heartbeat_s
+        self._stall_s = stall_s
+        self._tick_s = tick_s
+        self._max_age_s = max_age_s
+        self._most = most
+        self._most_per_tenant = most_per_tenant
+        self._rng = rng
+        self._open: set[EventStream] = set()
+        self._by_tenant: Counter[str] = Counter()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def serve(
+        self, request: web.Request, principal: Principal, job: Job, format: Format
+    ) -> web.StreamResponse:
+        """Answer with the job's events, from the reader's cursor on.
+
+        204 where everything has been read. Ends with the job, the reader, or the stream's age.
+
+        Raises:
+            BadCursor: the cursor has no such form.
+            CursorConflict: the stream cannot go on from there.
+            Unavailable: too many streams are open.
+        """
+        cursor = cursor_of(request)
+        with self._room(principal.tenant.name):
+            return await self._serve(request, job, format, cursor)
+
+    async def begin(
+        self,
+        request: web.Request,
+        principal: Principal,
+        submit: Callable[[], Awaitable[Job]],
+        format_of: Callable[[Job], Format],
+    ) -> web.StreamResponse:
+        """Make a job and answer with its events from the first on, whatever cursor is brought.
+
+        Raises:
+            Unavailable: too many streams are open; no job was made.
+            GatewayError: what `submit` raises.
+        """
+        with self._room(principal.tenant.name):
+            job = await submit()
+            return await self._serve(request, job, format_of(job), None)
+
+    async def go_on(
+        self,
+        request: web.Request,
+        principal: Principal,
+        job: Job,
+        format: Format,
+        cursor: Cursor = START,
+    ) -> web.StreamResponse:
+        """Answer with the format's hello and what follows `cursor`, whatever cursor is brought.
+
+        204 where that is nothing.
+
+        Raises:
+            CursorConflict: the stream cannot go on from there.
+            Unavailable: too many streams are open.
+        """
+        with self._room(principal.tenant.name):
+            return await self._serve(request, job, format, cursor)
+
+    async def _serve(
+        self, request: web.Request, job: Job, format: Format, cursor: Cursor | None
+    ) -> web.StreamResponse:
+        hello = format.hello
+        if format.resumable:
+            hello += sse.retry(self._rng.randint(1000, 2000))
+        if cursor is None:
+            hello += format.first
+        stream = await self._take(job, format, cursor or START)
+        try:
+            read = stream.subscriber.finished and not stream.subscriber.channel.closed
+            if read and (format.resumable or not hello):
+                return web.Response(status=204, headers=_HEADERS)
+            response = self._response(request, job)
+            self._watch(stream, request)
+            writer = await response.prepare(request)
+            if writer is None or request.transport is None:
+                raise ConnectionResetError
+            await response.write(hello)
+            chunked = request.version >= HttpVersion11
+            # They are sent; thousands of readers who wait would keep theirs.
+            response.headers.clear()
+            await stream.follow(request.transport, writer, chunked=chunked)
+            return response
+        finally:
+            self._give_back(stream)
+
+    def _response(self, request: web.Request, job: Job) -> EventSourceResponse:
+        response = _Response(
+            sep="\n", allow_all_methods=True, ping_interval=3600, send_timeout=self._stall_s
+        )
+        response.headers.update(_HEADERS)
+        if request.version < HttpVersion11:
+            # It has no chunks: only the connection's end says that the stream is over.
+            response.headers["Connection"] = "close"
+            response.force_close()
+        response.headers["X-Request-Id"] = job.id
+        return response
+
+    @asynccontextmanager
+    async def place(
+        self,
+        request: web.Request,
+        principal: Principal,
+        job: Job,
+        format: Format,
+        cursor: Cursor = START,
+    ) -> AsyncIterator[EventStream]:
+        """A reader's place, for a connection that is not EventSource's; looked after as all are.
+
+        Raises:
+            CursorConflict: the stream cannot go on from there.
+            Unavailable: too many streams are open.
+        """
+        with self._room(principal.tenant.name):
+            stream = await self._take(job, format, cursor)
+            try:
+                self._watch(stream, request)
+                yield stream
+            finally:
+                self._give_back(stream)
+
+    async def _take(self, job: Job, format: Format, cursor: Cursor) -> EventStream:
+        channel = await self._core.join(job)
+        max_age_s = self._max_age_s * self._rng.uniform(0.8, 1.2) if format.resumable else inf
+        try:
+            return EventStream(channel, cursor, format, max_age_s)
+        except CursorConflict:
+            self._core.left(channel)
+            raise
+
+    def _give_back(self, stream: EventStream) -> None:
+        self._open.discard(stream)
+        stream.leave()
+
+    def _room(self, tenant: str) -> "_Room":
+        if (
+            self._by_tenant.total() >= self._most
+            or self._by_tenant[tenant] >= self._most_per_tenant
+        ):
+            raise Unavailable("Too many streams are open.", retryable=True, retry_after_s=5)
+        return _Room(self._by_tenant, tenant)
+
+    def _watch(self, stream: EventStream, request: web.Request) -> None:
+        """Give a stream heartbeats, an age, and an end where it gets stuck."""
+        _bound_send_buffer(request)
+        self._open.add(stream)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is None and self._open:
+            self._timer = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        for stream in tuple(self._open):
+            stream.tick(self._tick_s, self._heartbeat_s, self._stall_s)
+        self._arm()
+
+
+class _Room:
+    """The room that one stream takes of its tenant's."""
+
+    __slots__ = ("_by_tenant", "_tenant")
+
+    def __init__(self, by_tenant: Counter[str], tenant: str) -> None:
+        self._by_tenant = by_tenant
+        self._tenant = tenant
+
+    def __enter__(self) -> None:
+        self._by_tenant[self._tenant] += 1
+
+    def __exit__(self, *error: object) -> None:
+        self._by_tenant[self._tenant] -= 1
+
+
+class _Response(EventSourceResponse):
+    """Heartbeats come from one timer for all streams: a task for each would be its dearest part."""
+
+    async def _ping(self) -> None:
+        return
+
+
+def cursor_of(request: web.Request) -> Cursor | None:
+    """Where the reader is: the header beats the query, which EventSource repeats for ever.
+
+    None for one who has read nothing yet.
+
+    Raises:
+        BadCursor: it has no such form.
+    """
+    text = request.headers.get("Last-Event-ID") or request.query.get("last_event_id")
+    return Cursor.parse(text) if text else None
+
+
+def _bound_send_buffer(request: web.Request) -> None:
+    transport = request.transport
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
