@@ -149,17 +149,8 @@ class Run:
             tool_calls=tuple(self.tool_calls),
             model=self.model,
             provider=self.provider,
-            usage=self.usage or self._estimate(answer),
+            usage=self.usage or (estimated_usage(self.job, answer) if self.shown else None),
             first_token_at=self.first_token_at,
-        )
-
-    def _estimate(self, answer: str) -> Usage | None:
-        if not self.shown:
-            return None
-        return Usage(
-            prompt_tokens=sum(estimate_tokens(str(m.content)) for m in self.job.request.messages),
-            completion_tokens=estimate_tokens(answer),
-            estimated=True,
         )
 
     def note(self, output: Delta | ToolCall | Usage) -> None:
@@ -173,3 +164,12 @@ class Run:
             self.tool_calls.append(output)
         elif type(output) is Usage:
             self.usage = output
+
+
+def estimated_usage(job: Job, answer: str) -> Usage:
+    """What an answer cost, about, where the provider did not come to tell."""
+    return Usage(
+        prompt_tokens=sum(estimate_tokens(str(m.content)) for m in job.request.messages),
+        completion_tokens=estimate_tokens(answer),
+        estimated=True,
+    )

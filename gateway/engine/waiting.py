@@ -30,13 +30,17 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._queued) + len(self._held)
 
-    def add(self, job: Job) -> None:
-        """Let a new job wait for what it says it waits for."""
-        if job.start is Start.ON_CONNECT:
+    def add(self, job: Job, waited_s: float = 0.0) -> None:
+        """Let a job wait for what it says it waits for; one that ran before, for a worker.
+
+        Args:
+            waited_s: how long it has been in the queue already.
+        """
+        if job.start is Start.ON_CONNECT and not job.attempt:
             self._queue.hold()
             self._held[job.id] = _now() + self._connect_timeout_s
         else:
-            self._enqueue(job)
+            self._enqueue(job, waited_s)
 
     def connected(self, job: Job) -> None:
         """Somebody reads the job: a held one goes on to the queue."""
@@ -61,9 +65,9 @@ class Waiting:
                 break
         return None
 
-    def _enqueue(self, job: Job) -> None:
+    def _enqueue(self, job: Job, waited_s: float = 0.0) -> None:
         tenant = self._tenant(job.owner.tenant)
-        self._queued[job.id] = _now() + self._queue_timeout_s
+        self._queued[job.id] = _now() + self._queue_timeout_s - waited_s
         self._queue.enqueue(
             job.id,
             job.owner.tenant,

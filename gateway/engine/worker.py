@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 Stored = TypeVar("Stored")
 
 # Attempts of one job that may be lost after readers saw some of their answer.
-_FAILURES = 3
+MOST_FAILURES = 3
 # A store that could not be asked is asked again after this, seconds.
 _STORE_AGAIN_S = 1.0
 
@@ -312,7 +312,7 @@ class Workers:
         if (
             job.on_failure is OnFailure.ERROR
             or not error.retryable
-            or job.failures + 1 >= _FAILURES
+            or job.failures + 1 >= MOST_FAILURES
         ):
             await self._fail(run, error)
             return

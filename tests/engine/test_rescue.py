@@ -1,0 +1,229 @@
+"""What a process finds that another left: all of it goes on, or is told that it cannot."""
+
+import asyncio
+import copy
+from typing import Any
+
+import pytest
+
+from gateway.engine.bounds import Timeouts
+from gateway.events import (
+    Completed,
+    Delta,
+    Event,
+    Expired,
+    Failed,
+    Restarted,
+    Routed,
+    Started,
+    Usage,
+)
+from gateway.jobs import Callback, Job, OnFailure, Outcome, Start, State
+from gateway.log import Cursor, EventLog
+from gateway.messages import Message, Request
+from gateway.stores import Batch, Store
+from gateway.webhooks import owed
+from tests.engine.rig import EPOCH, Rig
+from tests.engine.scripted import FOREVER, HELLO
+from tests.engine.slow_store import SlowStore
+from tests.engine.virtual_clock import jumping
+from tests.stores.conformance import logged, new_job
+
+# When the process starts, on the rig's clock.
+NOW = EPOCH + 1000.0
+GONE = Failed(code="INTERRUPTED", message="The gateway was stopped.", retryable=True)
+# One worker, whom a job may hold for ever.
+BUSY = {"workers": 1, "timeouts": Timeouts(first_token_s=1e6, token_s=1e6, whole_s=1e6)}
+RESTART = {"on_failure": OnFailure.RESTART}
+SAID: tuple[Event, ...] = (
+    Started(),
+    Routed(model="a", provider="scripted"),
+    Delta(text="He"),
+    Delta(text="y"),
+)
+
+
+class KeptStore(SlowStore):
+    """A store that outlives its process. A log that it gives is the asker's own."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: 0.01, durable=True)
+
+    async def log(self, job_id: str) -> EventLog | None:
+        return copy.deepcopy(await super().log(job_id))
+
+
+async def waiting(store: Store, model: str = "a", **changes: Any) -> Job:
+    """A job that an earlier process accepted."""
+    request = Request(messages=(Message(role="user", content="12345678"),), model=model)
+    changes = {"created_at": NOW, "expires_at": NOW + 900, "request": request} | changes
+    job = new_job(**changes)
+    return await store.insert(job, owed(job, 3600.0))
+
+
+async def running(store: Store, *said: Event, model: str = "a", **changes: Any) -> Job:
+    """A job that an earlier process was at when it died, with what of its answer was stored."""
+    job = await store.claim((await waiting(store, model, **changes)).id, NOW)
+    assert job is not None
+    await store.append([Batch(job.id, Cursor(1, 1), said)])
+    return job
+
+
+async def killed(rig: Rig) -> None:
+    """Let a process end as kill -9 ends it: what it does stops, and nothing is written."""
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@jumping
+async def test_waiting_jobs_run_in_the_order_in_which_they_came() -> None:
+    """A job whose attempt was lost has its old place, and one just accepted is behind them all."""
+    store = KeptStore()
+    await waiting(store, "a")
+    await running(store, model="b")
+    await waiting(store, "c")
+    plays = {model: [[1.0, *HELLO]] for model in "abcd"}
+    async with Rig(store=store, bounds={"workers": 1}, **plays) as rig:
+        await rig.ended(await rig.submit("d"))
+        assert [model for _, model in rig.provider.calls] == ["a", "b", "c", "d"]
+        assert rig.counters() == {}
+
+
+@pytest.mark.parametrize("waited_s", [0.0, 300.0, 5000.0])
+@jumping
+async def test_a_job_waits_no_longer_in_all(waited_s: float) -> None:
+    """What it waited in the process before counts."""
+    store = KeptStore()
+    await waiting(store, "b")
+    job = await waiting(store, created_at=NOW - waited_s)
+    async with Rig(store=store, bounds=BUSY, b=[[FOREVER]], a=[HELLO]) as rig:
+        assert await rig.events(job) == [Expired()]
+        assert rig.at() == pytest.approx(max(0.0, 900 - waited_s), abs=1.0)
+
+
+@jumping
+async def test_a_clock_that_was_set_back_gives_no_more_time() -> None:
+    """A job that seems to come from the future waits as long as a new one."""
+    store = KeptStore()
+    await waiting(store, "b")
+    job = await waiting(store, created_at=NOW + 86_400)
+    async with Rig(store=store, bounds=BUSY, b=[[FOREVER]]) as rig:
+        assert await rig.events(job) == [Expired()]
+        assert rig.at() == pytest.approx(900, abs=1.0)
+
+
+@jumping
+async def test_a_lost_attempt_is_told_and_made_again() -> None:
+    """Readers learn that what they read is void, and get the new answer whole."""
+    store = KeptStore()
+    job = await running(store, *SAID, **RESTART)
+    async with Rig(store=store, a=[HELLO]) as rig:
+        over = await rig.ended(job)
+        assert (over.state, over.attempt, over.failures) == (State.COMPLETED, 2, 1)
+        assert over.outcome is not None
+        assert over.outcome.answer == "Hello"
+        assert await rig.read(job, Cursor(1, 4)) == [
+            ("2-1", Restarted(reason="the earlier attempt was lost")),
+            ("2-2", Routed(model="a", provider="scripted")),
+            ("2-3", Delta(text="Hel")),
+            ("2-4", Delta(text="lo")),
+            ("2-5", Usage(prompt_tokens=3, completion_tokens=2)),
+            ("2-6", Completed()),
+        ]
+        assert [event for cursor, event in await logged(store, job) if cursor < "2"] == [*SAID]
+
+
+@pytest.mark.parametrize("said", [(), (Started(),)])
+@jumping
+async def test_an_attempt_that_showed_nothing_is_made_again(said: tuple[Event, ...]) -> None:
+    """Whatever the policy."""
+    store = KeptStore()
+    job = await running(store, *said)
+    async with Rig(store=store, a=[HELLO]) as rig:
+        over = await rig.ended(job)
+        assert (over.state, over.attempt, over.failures) == (State.COMPLETED, 2, 1)
+
+
+@jumping
+async def test_what_may_not_begin_anew_ends_with_what_there_was() -> None:
+    """Under an attempt of its own, counted and called back; whoever read the old one gets the
+    end, and nothing of the answer twice."""
+    store = KeptStore()
+    job = await running(store, *SAID, callback=Callback(url="https://a.example", form="ask"))
+    rig = Rig(store=store, a=[HELLO])
+    rig.core.forms["ask"] = lambda job: job.outcome.answer.encode() if job.outcome else b""
+    async with rig:
+        usage = Usage(prompt_tokens=2, completion_tokens=1, estimated=True)
+        assert await rig.read(job, Cursor(1, 4)) == [("2-1", usage), ("2-2", GONE)]
+        over = await store.get(job.id)
+        assert over is not None
+        assert (over.state, over.attempt) == (State.ERROR, 1)
+        assert over.outcome == Outcome(
+            terminal=GONE, answer="Hey", model="a", provider="scripted", usage=usage
+        )
+        (due,) = await store.due(rig.now(), 10)
+        assert (due.body, rig.callbacks, rig.provider.calls) == (b"Hey", 1, [])
+        assert rig.counters() == {}
+
+
+@jumping
+async def test_a_job_that_kills_the_process_is_not_run_for_ever() -> None:
+    """Its third lost attempt is its last."""
+    store = KeptStore()
+    job = await running(store, **RESTART)
+    for attempt in (2, 3):
+        await (queued := Rig(store=store, a=[[FOREVER]])).core.start()
+        await asyncio.sleep(1)
+        found = await store.get(job.id)
+        assert found is not None
+        assert (found.state, found.attempt) == (State.PROCESSING, attempt)
+        await killed(queued)
+    async with Rig(store=store, a=[HELLO]) as rig:
+        assert (await rig.events(job))[-1] == GONE
+        assert rig.provider.calls == []
+
+
+@jumping
+async def test_a_held_job_is_held_again() -> None:
+    """Until somebody reads it; its time for that begins anew."""
+    store = KeptStore()
+    read, unread = [await waiting(store, start=Start.ON_CONNECT) for _ in range(2)]
+    async with Rig(store=store, a=[HELLO]) as rig:
+        await asyncio.sleep(50)
+        assert rig.provider.calls == []
+        assert (await rig.events(read))[-1] == Completed()
+        await asyncio.sleep(11)
+        assert await rig.events(unread) == [Expired()]
+        assert rig.counters() == {}
+
+
+@jumping
+async def test_a_job_that_was_read_once_is_not_held_again() -> None:
+    """It waits for a worker, as it did when it was lost."""
+    store = KeptStore()
+    job = await running(store, Started(), start=Start.ON_CONNECT)
+    async with Rig(store=store, a=[HELLO]):
+        await asyncio.sleep(5)
+        found = await store.get(job.id)
+        assert found is not None
+        assert found.state is State.COMPLETED
+
+
+@jumping
+async def test_one_process_goes_on_where_another_stopped() -> None:
+    """A job handed back by a drain has spent no attempt, and its reader finds one whole text."""
+    store = KeptStore()
+    async with Rig(store=store, a=[[Delta(text="Hey"), FOREVER]]) as before:
+        job = await before.submit(**RESTART)
+        await asyncio.sleep(1)
+    async with Rig(store=store, a=[HELLO]) as after:
+        events = await after.events(job)
+        found = await store.get(job.id)
+        assert found is not None
+        assert (found.attempt, found.failures) == (2, 0)
+        at = events.index(Restarted(reason="the earlier attempt was lost"))
+        text = [event.text for event in events[at:] if isinstance(event, Delta)]
+        assert ("".join(text), events[-1]) == ("Hello", Completed())
+        assert after.counters() == {}
