@@ -130,6 +130,21 @@ class EventLog:
             raise CursorConflict
         return position
 
+    def resumption(self, cursor: Cursor) -> int:
+        """Where a reader goes on who holds `cursor`, and can be told that an attempt is void.
+
+        As `position`; but of an attempt that was lost with its process a reader may hold more
+        than was stored. It goes on where the next attempt begins.
+
+        Raises:
+            CursorConflict: no such event, and no newer attempt.
+        """
+        if not 0 < cursor.attempt < self.attempt:
+            return self.position(cursor)
+        index = bisect_right(self._attempts, cursor.attempt)
+        began = self._starts[index - 1] if cursor.attempt in self._attempts else self._starts[index]
+        return min(began + cursor.seq, self._starts[index])
+
     def attempt_end(self, attempt: int) -> int:
         """The position after the newest event of `attempt`."""
         index = self._attempts.index(attempt) + 1

@@ -62,6 +62,23 @@ def test_an_event_that_never_was_is_a_conflict(
             log.position(cursor)
 
 
+@given(histories, st.integers(0, 20), st.integers(1, 8))
+def test_a_reader_of_a_lost_attempt_goes_on_with_the_next(
+    history: list[tuple[int, int]], attempt: int, seq: int
+) -> None:
+    """Of an attempt that is over, it may hold what was never stored: nothing after it is missed.
+    What it cannot hold stays a conflict."""
+    log, ids = written(history)
+    cursor = Cursor(attempt, seq)
+    if cursor in ids or 0 < attempt < log.attempt:
+        assert log.events[log.resumption(cursor) :] == [
+            Delta(text=f"{each} ") for each in ids if each > cursor
+        ]
+    else:
+        with pytest.raises(CursorConflict):
+            log.resumption(cursor)
+
+
 @given(histories)
 def test_attempts_lie_end_to_end(history: list[tuple[int, int]]) -> None:
     """Each attempt ends where the next begins; the last one ends with the log."""

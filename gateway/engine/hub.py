@@ -169,7 +169,7 @@ class Channel:
             CursorConflict: no such event; with `exact`, also one of an older attempt.
         """
         if not exact:
-            position = self.log.position(cursor)
+            position = self.log.resumption(cursor)
         elif cursor == START:
             position = self.log.attempt_start()
         elif cursor.attempt != self.log.attempt:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 from gateway.engine.hub import Hub
 from gateway.engine.recorder import Recorder
@@ -30,50 +31,55 @@ async def rescue(store: Store, hub: Hub, recorder: Recorder, adopt: Adopt, now: 
         StoreUnavailable: some jobs may wait again already; the process cannot start.
     """
     found = await asyncio.gather(*(_found(store, job) for job in await store.unfinished()))
-    for job, log in found:
+    for job, log, _ in found:
         # Its time to wait was over when a worker took it. That it waits again is not its doing.
         adopt(job, log, 0.0 if job.attempt else max(0.0, now - job.created_at))
-    # Those left processing may not go on. Together, so that a store with group commit pays once.
+    # Together, so that a store with group commit pays once.
     await asyncio.gather(
         *(
-            _end(hub, recorder, job, log)
-            for job, log in found
-            if job.state is State.PROCESSING and log is not None
+            recorder.end(job, hub.open(job.id), ending)
+            for job, _, ending in found
+            if ending is not None
         )
     )
 
 
-async def _found(store: Store, job: Job) -> tuple[Job, EventLog | None]:
-    """An unfinished job, queued again if it may go on, and its log where there is one."""
+class _Found(NamedTuple):
+    """An unfinished job, its log where it ran before, and how it ends if it may not go on."""
+
+    job: Job
+    log: EventLog | None = None
+    ending: Outcome | None = None
+
+
+async def _found(store: Store, job: Job) -> _Found:
     if not job.attempt:
-        return job, None
+        return _Found(job)
     log = await store.log(job.id)
-    if log is not None and job.state is State.PROCESSING and _may_restart(job, log):
-        job = await store.requeue(job.id, spent=True) or job
-    return job, log
+    if log is None:
+        raise AssertionError("every job has a log")
+    ending = None
+    if job.state is State.PROCESSING:
+        lost = log.events[log.attempt_start() :] if log.attempt == job.attempt else []
+        if _may_restart(job, lost):
+            job = await store.requeue(job.id, spent=True) or job
+        else:
+            ending = _salvaged(job, lost)
+    # Readers may hold more of an attempt than was stored: whatever follows belongs to another.
+    log.begin(job.attempt + 1)
+    return _Found(job, log, ending)
 
 
-def _may_restart(job: Job, log: EventLog) -> bool:
+def _may_restart(job: Job, lost: list[Event]) -> bool:
     # What ends the process each time it runs must not do so for ever.
     if job.failures + 1 >= MOST_FAILURES:
         return False
-    shown = any(isinstance(event, Delta | ToolCall) for event in _lost(job, log))
+    shown = any(isinstance(event, Delta | ToolCall) for event in lost)
     return not shown or job.on_failure is OnFailure.RESTART
 
 
-async def _end(hub: Hub, recorder: Recorder, job: Job, log: EventLog) -> None:
-    outcome = _salvaged(job, _lost(job, log))
-    channel = hub.open(job.id)
-    channel.begin(job.attempt + 1)
-    await recorder.end(job, channel, outcome)
-
-
-def _lost(job: Job, log: EventLog) -> list[Event]:
-    """What is stored of the attempt that was under way."""
-    return log.events[log.attempt_start() :] if log.attempt == job.attempt else []
-
-
 def _salvaged(job: Job, events: list[Event]) -> Outcome:
+    """The end of a job that may not go on, with what is stored of its answer."""
     answer = "".join(event.text for event in events if isinstance(event, Delta))
     routed = next((event for event in events if isinstance(event, Routed)), None)
     usage = next((event for event in reversed(events) if isinstance(event, Usage)), None)

@@ -171,7 +171,9 @@ class Workers:
 
     def _begin(self, run: Run) -> None:
         channel = run.channel
-        channel.begin(run.job.attempt)
+        # Of a job that was rescued, it has begun already.
+        if channel.log.attempt < run.job.attempt:
+            channel.begin(run.job.attempt)
         first = run.job.attempt == 1
         channel.publish(Started() if first else Restarted(reason="the earlier attempt was lost"))
         self._recorder.mark(channel)

@@ -24,7 +24,7 @@ from gateway.messages import Message, Request
 from gateway.stores import Batch, Store
 from gateway.webhooks import owed
 from tests.engine.rig import EPOCH, Rig
-from tests.engine.scripted import FOREVER, HELLO
+from tests.engine.scripted import FOREVER, HELLO, Play
 from tests.engine.slow_store import SlowStore
 from tests.engine.virtual_clock import jumping
 from tests.stores.conformance import logged, new_job
@@ -84,8 +84,8 @@ async def test_waiting_jobs_run_in_the_order_in_which_they_came() -> None:
     await waiting(store, "a")
     await running(store, model="b")
     await waiting(store, "c")
-    plays = {model: [[1.0, *HELLO]] for model in "abcd"}
-    async with Rig(store=store, bounds={"workers": 1}, **plays) as rig:
+    play: list[Play] = [[1.0, *HELLO]]
+    async with Rig(store=store, bounds={"workers": 1}, a=play, b=play, c=play, d=play) as rig:
         await rig.ended(await rig.submit("d"))
         assert [model for _, model in rig.provider.calls] == ["a", "b", "c", "d"]
         assert rig.counters() == {}
@@ -133,6 +133,23 @@ async def test_a_lost_attempt_is_told_and_made_again() -> None:
             ("2-6", Completed()),
         ]
         assert [event for cursor, event in await logged(store, job) if cursor < "2"] == [*SAID]
+
+
+@pytest.mark.parametrize("policy", [{}, RESTART])
+@jumping
+async def test_a_reader_may_hold_more_than_was_stored(policy: dict[str, Any]) -> None:
+    """Whoever comes back with it, before or after the job is taken up again, is led to the new
+    attempt, or to the end."""
+    store = KeptStore()
+    job = await running(store, *SAID, **policy)
+    await waiting(store, "b", created_at=NOW - 1)
+    async with Rig(store=store, bounds={"workers": 1}, b=[[5.0, *HELLO]], a=[HELLO]) as rig:
+        early = asyncio.create_task(rig.read(job, Cursor(1, 99)))
+        await asyncio.sleep(50)
+        late = await rig.read(job, Cursor(1, 99))
+        assert await early == late
+        assert late[0][0] == "2-1"
+        assert late[-1][1] == (Completed() if policy else GONE)
 
 
 @pytest.mark.parametrize("said", [(), (Started(),)])
