@@ -157,8 +157,12 @@ class Database:
         try:
             found = db.execute("PRAGMA quick_check(1)").get
             known = schema.version(db)
-            if found != "ok" or known == 0:
-                raise apsw.CorruptError(found if found != "ok" else "it is empty")
+            if found != "ok":
+                raise apsw.CorruptError(found)
+            if known == 0:
+                raise apsw.CorruptError("it is empty")
+            if _reserved(db) != _CHECKSUM_BYTES:
+                raise apsw.CorruptError("its pages have no checksums")
             if known > len(schema.MIGRATIONS):
                 raise StoreUnusable(
                     ENOTSUP, "was written by a newer version of the gateway", str(self.path)
@@ -184,8 +188,7 @@ class Database:
         """A new file, moved into place when it is whole: one found empty is a damaged one."""
         aside = _begin(self.path.with_suffix(".new"))
         with closing(self._connect(path=aside)) as db:
-            size = ctypes.c_int(_CHECKSUM_BYTES)
-            db.file_control("main", apsw.SQLITE_FCNTL_RESERVE_BYTES, ctypes.addressof(size))
+            _reserved(db, _CHECKSUM_BYTES)
             db.pragma("journal_mode", "wal")
             schema.migrate(db)
         os.replace(aside, self.path)
@@ -236,6 +239,13 @@ def _load_checksums() -> None:
     if CHECKSUMS not in apsw.vfs_names():
         with closing(apsw.Connection(":memory:")) as db:
             apsw.sqlite_extra.load(db, "cksumvfs")
+
+
+def _reserved(db: apsw.Connection, size_bytes: int = -1) -> int:
+    """How much of each page is kept for its checksum; set first where a size is given."""
+    size = ctypes.c_int(size_bytes)
+    db.file_control("main", apsw.SQLITE_FCNTL_RESERVE_BYTES, ctypes.addressof(size))
+    return size.value
 
 
 def _is_damage(error: apsw.Error) -> bool:
