@@ -27,6 +27,7 @@ from gateway.events import (
 )
 from gateway.jobs import Job, State
 from gateway.log import START, Cursor
+from gateway.nesting import is_too_deep
 from gateway.surfaces.ai_request import in_words
 from gateway.surfaces.format import Format
 
@@ -164,6 +165,8 @@ def action(call: ToolCall) -> Data:
     try:
         # As the model wrote it: also what fits into no number of this language.
         text = call.arguments.strip() or "{}"
+        if is_too_deep(text.encode("utf-8", "replace")):
+            raise ValueError
         msgspec.json.decode(text, type=msgspec.Raw)
         msgspec.json.decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError):
