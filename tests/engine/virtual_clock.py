@@ -54,6 +54,14 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_done)
         return future
 
+    async def shutdown_default_executor(self, *_: Any) -> None:
+        # It waits for a thread, from Python 3.12 on with a time-out that would be over at once.
+        self._jumping.threads += 1
+        try:
+            await super().shutdown_default_executor()
+        finally:
+            self._jumping.threads -= 1
+
     def _thread_done(self, _: object) -> None:
         self._jumping.threads -= 1
 
