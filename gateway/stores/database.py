@@ -136,7 +136,7 @@ class Database:
     # -- in threads ---------------------------------------------------------------------------
 
     def _open(self) -> apsw.Connection:
-        _load_checksums()
+        load_checksums()
         _make_folder(self.path.parent)
         self._lock = _take(self.path.with_suffix(".lock"))
         if not self.path.exists():
@@ -235,7 +235,8 @@ class Database:
             self._lock = None
 
 
-def _load_checksums() -> None:
+def load_checksums() -> None:
+    """Have the layer with checksums among those of SQLite in this process."""
     if CHECKSUMS not in apsw.vfs_names():
         with closing(apsw.Connection(":memory:")) as db:
             apsw.sqlite_extra.load(db, "cksumvfs")

@@ -62,9 +62,9 @@ class SqliteStore:
         asked = request_of(job)
 
         def insert(db: apsw.Connection) -> Job:
-            self._database.ballast.require_room()
             held = _held(db, job.idempotency_key)
             if held is None:
+                self._database.ballast.require_room()
                 _insert(db, job, asked, delivery)
                 return job
             if held.fingerprint != job.fingerprint:
