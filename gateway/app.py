@@ -48,6 +48,7 @@ from gateway.surfaces.conversations import Archive
 from gateway.surfaces.direct import Direct, carry_headers
 from gateway.surfaces.door import Desk, Door
 from gateway.surfaces.openai import Completions
+from gateway.surfaces.openapi import ApiDocument
 from gateway.surfaces.responses import Responses
 from gateway.surfaces.status import Health
 from gateway.surfaces.strays import strays
@@ -142,6 +143,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     app[CORE] = core
     desk = _desk(core, settings, patience)
     doors = _doors(desk, config, patience, checkup, policy_of)
+    doors.append(ApiDocument(doors, public_url=settings.public_url).door)
     app.middlewares.append(strays(doors))
     routes = [
         app.router.add_route(route.method, route.path, desk.guarded(door, route))

@@ -7,13 +7,12 @@ import asyncio
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 from aiohttp import web
 
-from gateway.engine.core import Ask, Principal, Status, over
+from gateway.engine.core import Ask, Principal, over
 from gateway.errors import (
     Conflict,
     Forbidden,
@@ -27,21 +26,13 @@ from gateway.errors import (
     Unavailable,
     UnsupportedRequestType,
 )
-from gateway.events import Failed, Usage
 from gateway.jobs import Callback, Job, Lane, OnFailure, State
 from gateway.messages import Message, Request
 from gateway.surfaces.answers import Answers, key_of
-from gateway.surfaces.door import (
-    Access,
-    Desk,
-    Door,
-    Route,
-    answer,
-    decode,
-    has_credential,
-    text_field,
-)
-from gateway.surfaces.idempotency import Repeat, repeat_of
+from gateway.surfaces.door import Desk, Door, answer, decode, has_credential, text_field
+from gateway.surfaces.idempotency import PARAMETER, Repeat, repeat_of
+from gateway.surfaces.polled import POLLED, Refusal, callback_body, polled
+from gateway.surfaces.route import JOB_ID, Access, Body, Parameter, Reply, Route
 from gateway.tenants import RequestType, Tenant
 
 FORM = "ai_request"
@@ -52,12 +43,24 @@ _MAX_TOKENS = 1000
 _BATCH_MOST = 100
 _WAIT = re.compile(r"\d{1,2}(\.\d{1,3})?", re.ASCII)
 _WAIT_MOST_S = 60
+_WAIT_SAYS = f"Seconds, from 0 to {_WAIT_MOST_S}, to wait for the request to be over."
+
+# What the API document says of parts that are read, or written, one by one.
+_REQUEST = msgspec.Meta(extra_json_schema={"$ref": "#/components/schemas/AiRequest"})
+_RESULT = msgspec.Meta(
+    extra_json_schema={
+        "oneOf": [
+            {"$ref": "#/components/schemas/Accepted"},
+            {"$ref": "#/components/schemas/Refusal"},
+        ]
+    }
+)
 
 # Raises InvalidRequest where a tenant's callbacks may not go.
 CheckUrl = Callable[[str, Tenant], object]
 
 
-class Asked(msgspec.Struct, frozen=True):
+class AiRequest(msgspec.Struct, frozen=True):
     """The body of `/ai_request`, and each entry of a batch."""
 
     app_code: str | None = None
@@ -68,11 +71,33 @@ class Asked(msgspec.Struct, frozen=True):
     priority: int | None = None
 
 
-class Batch(msgspec.Struct, frozen=True):
+class AiRequestBatch(msgspec.Struct, frozen=True):
     """The body of `/ai_request/batch`. Its entries are read one by one."""
 
     app_code: str | None = None
-    requests: list[msgspec.Raw] | None = None
+    requests: list[Annotated[msgspec.Raw, _REQUEST]] | None = None
+
+
+class Accepted(TypedDict):
+    """What the job queue took, or what it did with it."""
+
+    status: Literal["success"]
+    request_id: str
+    message: str
+
+
+class BatchAccepted(TypedDict):
+    """One answer for each request, in their order."""
+
+    status: Literal["success"]
+    results: list[Annotated[dict[str, Any], _RESULT]]
+
+
+_EXAMPLE = {
+    "app_code": "abc123hash",
+    "request_type": "explain_concept",
+    "request": "Why is the sky blue?",
+}
 
 
 class JobQueue:
@@ -100,17 +125,56 @@ class JobQueue:
             FORM,
             shape,
             [
-                Route("POST", "/ai_request", self.submit, Access.MAKE),
-                Route("POST", "/ai_request/batch", self.submit_batch, Access.MAKE),
-                Route("GET", "/get_request/{id}", self.poll, Access.READ),
-                Route("POST", "/cancel_request/{id}", self.cancel, Access.CANCEL),
+                Route(
+                    "POST",
+                    "/ai_request",
+                    self.submit,
+                    Access.MAKE,
+                    (Reply(200, "It is queued.", (Accepted,), job=True),),
+                    Body(AiRequest, _EXAMPLE, needs=("request_type", "request")),
+                    (PARAMETER,),
+                    (UnsupportedRequestType, Conflict),
+                ),
+                Route(
+                    "POST",
+                    "/ai_request/batch",
+                    self.submit_batch,
+                    Access.MAKE,
+                    (Reply(200, "What became of each.", (BatchAccepted,)),),
+                    Body(
+                        AiRequestBatch,
+                        {"app_code": _EXAMPLE["app_code"], "requests": [_EXAMPLE]},
+                        needs=("requests",),
+                    ),
+                    (PARAMETER,),
+                    (Conflict,),
+                ),
+                Route(
+                    "GET",
+                    "/get_request/{id}",
+                    self.poll,
+                    Access.READ,
+                    (Reply(200, "How it stands.", POLLED, job=True),),
+                    parameters=(JOB_ID, Parameter("wait", "query", _WAIT_SAYS)),
+                    refuses=(InvalidRequest, JobNotFound),
+                    bare=not poll_needs_app_code,
+                ),
+                Route(
+                    "POST",
+                    "/cancel_request/{id}",
+                    self.cancel,
+                    Access.CANCEL,
+                    (Reply(200, "It is over.", (Accepted,), job=True),),
+                    parameters=(JOB_ID,),
+                    refuses=(JobNotFound,),
+                ),
             ],
         )
 
     async def submit(self, request: web.Request) -> web.Response:
         """Queue one request."""
         body = await self._desk.body(request)
-        asked = decode(body, Asked)
+        asked = decode(body, AiRequest)
         principal = self._desk.principal(request, asked.app_code)
         repeat = repeat_of(request, principal, FORM, body)
         job = await self._submit(principal, asked, Lane.LIVE, repeat)
@@ -119,7 +183,7 @@ class JobQueue:
     async def submit_batch(self, request: web.Request) -> web.Response:
         """Queue up to a hundred requests; each is accepted or refused for itself."""
         body = await self._desk.body(request)
-        batch = decode(body, Batch)
+        batch = decode(body, AiRequestBatch)
         principal = self._desk.principal(request, batch.app_code)
         if not batch.requests or len(batch.requests) > _BATCH_MOST:
             raise InvalidRequest(
@@ -130,13 +194,14 @@ class JobQueue:
             await self._submit_entry(principal, entry, repeat.entry(index))
             for index, entry in enumerate(batch.requests)
         ]
-        return answer({"status": "success", "results": results})
+        told: BatchAccepted = {"status": "success", "results": [{**each} for each in results]}
+        return answer(told)
 
     async def _submit_entry(
         self, principal: Principal, entry: msgspec.Raw, repeat: Repeat
-    ) -> dict[str, Any]:
+    ) -> Accepted | Refusal:
         try:
-            asked = decode(bytes(entry), Asked)
+            asked = decode(bytes(entry), AiRequest)
             return _queued(await self._submit(principal, asked, Lane.BACKGROUND, repeat))
         except Conflict:
             # The key belongs to another batch.
@@ -144,7 +209,9 @@ class JobQueue:
         except GatewayError as error:
             return shape(error)
 
-    async def _submit(self, principal: Principal, asked: Asked, lane: Lane, repeat: Repeat) -> Job:
+    async def _submit(
+        self, principal: Principal, asked: AiRequest, lane: Lane, repeat: Repeat
+    ) -> Job:
         tenant = principal.tenant
         kind_name = _required("request_type", asked.request_type)
         text = text_field("request", _required("request", asked.request))
@@ -239,10 +306,8 @@ class JobQueue:
             message = f"Request is already over: {after.state}"
         else:
             message = "Request cancelled"
-        return answer(
-            {"status": "success", "request_id": after.id, "message": message},
-            request_id=after.id,
-        )
+        told: Accepted = {"status": "success", "request_id": after.id, "message": message}
+        return answer(told, request_id=after.id)
 
 
 def _required(name: str, value: str | None) -> str:
@@ -265,7 +330,7 @@ def _callback(url: str | None) -> Callback | None:
     return None if url is None else Callback(url=url, form=FORM)
 
 
-def _queued(job: Job) -> dict[str, Any]:
+def _queued(job: Job) -> Accepted:
     return {
         "status": "success",
         "request_id": job.id,
@@ -285,93 +350,10 @@ _CODES: tuple[tuple[type[GatewayError], str], ...] = (
 _OWN_CODES = (Forbidden, Conflict, NotFound)
 
 
-def shape(error: GatewayError) -> dict[str, Any]:
+def shape(error: GatewayError) -> Refusal:
     """An error as this door's document writes it."""
     code = next((code for kind, code in _CODES if isinstance(error, kind)), None)
     if code is None:
         own = isinstance(error, _OWN_CODES) or error.status in (405, 500)
         code = error.code if own else "INVALID_REQUEST"
     return {"status": "error", "error_code": code, "message": str(error)}
-
-
-# Answers to a poll -----------------------------------------------------------------------------
-
-
-def polled(status: Status) -> dict[str, Any]:
-    """How a job stands, as the document writes it."""
-    job = status.job
-    match job.state:
-        case State.QUEUED:
-            return {
-                "status": "queued",
-                "position": status.position or 1,
-                "estimated_wait_time": in_words(status.wait_s or 0.0),
-                "message": "Request is in queue",
-            }
-        case State.PROCESSING:
-            return {"status": "processing", "message": "Request is currently being processed"}
-        case State.COMPLETED:
-            return {"status": "completed", "response": _response(job)}
-        case State.ERROR:
-            return _error(job)
-        case State.CANCELLED:
-            return {"status": "cancelled", "message": "Request was cancelled"}
-        case State.EXPIRED:
-            return {
-                "status": "expired",
-                "message": "Request waited too long in the queue",
-                "retry_possible": True,
-            }
-
-
-def _response(job: Job) -> dict[str, Any]:
-    outcome = job.outcome
-    if outcome is None or job.finished_at is None:
-        raise AssertionError("a completed job has an outcome")
-    usage = outcome.usage or Usage(prompt_tokens=0, completion_tokens=0)
-    return {
-        "ai_response": outcome.answer,
-        "model_used": outcome.model or job.request.model,
-        "completion_time": datetime.fromtimestamp(job.finished_at, UTC).strftime(
-            "%Y-%m-%dT%H:%M:%SZ"
-        ),
-        "token_usage": {
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "total_tokens": usage.total_tokens,
-        },
-    }
-
-
-def _error(job: Job) -> dict[str, Any]:
-    terminal = job.outcome.terminal if job.outcome else None
-    if not isinstance(terminal, Failed):
-        raise AssertionError("a failed job has a failure")
-    known = terminal.code in ("TIMEOUT", "INVALID_REQUEST")
-    return {
-        "status": "error",
-        "error_code": terminal.code if known else "AI_SERVICE_ERROR",
-        "message": terminal.message,
-        "retry_possible": terminal.retryable,
-    }
-
-
-def in_words(wait_s: float) -> str:
-    """A time to wait, as a person would say it."""
-    if wait_s < 10:
-        return "a few seconds"
-    if wait_s < 60:
-        return "less than a minute"
-    minutes = int(wait_s // 60)
-    if minutes < 60:
-        return f"{minutes}-{minutes + 1} minutes"
-    hours = minutes // 60
-    return f"{hours}-{hours + 1} hours"
-
-
-_encode = msgspec.json.Encoder().encode
-
-
-def callback_body(job: Job) -> bytes:
-    """The JSON posted to `callback_url`: what a poll would answer, and which request it is."""
-    return _encode({"request_id": job.id, **polled(Status(job=job))})

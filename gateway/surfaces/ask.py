@@ -4,22 +4,24 @@
 the few fields that the door's document shows.
 """
 
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 import msgspec
 from aiohttp import web
 
 from gateway.engine.core import Ask
-from gateway.errors import InvalidRequest
+from gateway.errors import InvalidRequest, UnknownModel
 from gateway.jobs import Job, OnDisconnect, OnFailure
 from gateway.messages import Message, Request
-from gateway.surfaces.chat_completion import ChunkFramer, completion_id, usage
-from gateway.surfaces.direct import Direct
-from gateway.surfaces.door import Access, Desk, Route, answer, decode, text_field
+from gateway.surfaces.chat_completion import ChunkFramer, TokenCount, completion_id, usage
+from gateway.surfaces.direct import REFUSES, Direct
+from gateway.surfaces.door import Desk, answer, decode, text_field
 from gateway.surfaces.format import Format
-from gateway.surfaces.idempotency import repeat_of
+from gateway.surfaces.idempotency import PARAMETER, repeat_of
 from gateway.surfaces.openai_error import OpenAIDoor, shape
 from gateway.surfaces.openai_request import priority
+from gateway.surfaces.route import Access, Body, Reply, Route
+from gateway.surfaces.status import ALIVE, Standing
 
 FORM = "ask"
 
@@ -31,7 +33,7 @@ class Turn(msgspec.Struct, frozen=True):
     content: str
 
 
-class Asked(msgspec.Struct, frozen=True):
+class AskRequest(msgspec.Struct, frozen=True):
     """The body of `/v1/ask`. `client_id` and `user_id` are names, no secrets."""
 
     question: str | None = None
@@ -57,6 +59,51 @@ class Asked(msgspec.Struct, frozen=True):
         return (*turns, question)
 
 
+class Said(TypedDict):
+    role: Literal["assistant"]
+    content: str
+
+
+class AnswerChoice(TypedDict):
+    message: Said
+    finish_reason: str
+    index: int
+
+
+class AskAnswer(TypedDict):
+    """A chat completion in few fields."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    usage: TokenCount
+    choices: list[AnswerChoice]
+
+
+_EXAMPLE = {
+    "question": "What is the weather like today?",
+    "history": [
+        {"role": "user", "content": "hello."},
+        {"role": "assistant", "content": "Hi."},
+    ],
+    "client_id": "1234",
+    "user_id": "1234",
+    "stream": False,
+}
+_CHUNK = 'data: {"id":"chatcmpl-…","object":"chat.completion.chunk","created":1679722042,'
+_EVENTS = "".join(
+    f'{_CHUNK}"model":"gpt-4","choices":[{{"delta":{delta},"index":0,"finish_reason":{finish}}}]}}\n\n'
+    for delta, finish in (
+        ('{"role":"assistant"}', "null"),
+        ('{"content":"I do not know."}', "null"),
+        ("{}", '"stop"'),
+    )
+)
+_BODY = Body(AskRequest, _EXAMPLE, needs=("question",))
+_REPLY = Reply(200, "The answer, whole or as it is written.", (AskAnswer,), _EVENTS, job=True)
+
+
 class AskDoor:
     """The routes, over the one engine."""
 
@@ -78,17 +125,21 @@ class AskDoor:
             FORM,
             shape,
             [
-                Route("POST", "/v1/ask", self.ask, Access.MAKE),
-                Route("POST", "/api/v1/ask", self.ask, Access.MAKE),
-                Route("GET", "/v1/health", self.health, Access.OPEN),
-                Route("GET", "/api/v1/health", self.health, Access.OPEN),
+                self._asked("/v1/ask"),
+                self._asked("/api/v1/ask"),
+                Route("GET", "/v1/health", self.health, Access.OPEN, (ALIVE,)),
+                Route("GET", "/api/v1/health", self.health, Access.OPEN, (ALIVE,)),
             ],
         )
+
+    def _asked(self, path: str) -> Route:
+        refuses = (*REFUSES, UnknownModel)
+        return Route("POST", path, self.ask, Access.MAKE, (_REPLY,), _BODY, (PARAMETER,), refuses)
 
     async def ask(self, request: web.Request) -> web.StreamResponse:
         """Answer a question, whole or as it is written."""
         body = await self._desk.body(request)
-        asked = decode(body, Asked)
+        asked = decode(body, AskRequest)
         principal = self._desk.principal(request, asked.app_code)
         repeat = repeat_of(request, principal, FORM, body)
         ask = Ask(
@@ -111,17 +162,18 @@ class AskDoor:
 
     async def health(self, request: web.Request) -> web.Response:
         """The service answers."""
-        return answer({"status": "ok"})
+        told: Standing = {"status": "ok"}
+        return answer(told)
 
 
 # Answers ---------------------------------------------------------------------------------------
 
 
-def _whole(job: Job) -> dict[str, Any]:
+def _whole(job: Job) -> AskAnswer:
     outcome = job.outcome
     if outcome is None:
         raise AssertionError("an answer is written for a job that is complete")
-    message = {"role": "assistant", "content": outcome.answer}
+    message: Said = {"role": "assistant", "content": outcome.answer}
     finish = getattr(outcome.terminal, "finish_reason", "stop")
     return {
         "id": completion_id(job),

@@ -28,8 +28,8 @@ from gateway.events import (
 from gateway.jobs import Job, State
 from gateway.log import START, Cursor
 from gateway.nesting import is_too_deep
-from gateway.surfaces.ai_request import in_words
 from gateway.surfaces.format import Format
+from gateway.surfaces.polled import in_words
 
 _json = msgspec.json.Encoder().encode
 

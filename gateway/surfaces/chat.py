@@ -16,15 +16,17 @@ from gateway import sse
 from gateway.catalog import Model
 from gateway.conversations import Conversation, cost, recall
 from gateway.engine.core import Ask, Principal
+from gateway.errors import Conflict, NotFound
 from gateway.events import Cancelled, Completed, Delta, Event, Expired, Failed, Restarted, Usage
 from gateway.jobs import Job, OnDisconnect
 from gateway.log import START, Cursor
 from gateway.messages import Message, Request
 from gateway.surfaces.conversations import Archive, shape
-from gateway.surfaces.door import Access, Desk, Door, Route, clean, decode, text_field
+from gateway.surfaces.door import Desk, Door, clean, decode, text_field
 from gateway.surfaces.format import Format
-from gateway.surfaces.idempotency import repeat_of
-from gateway.surfaces.streams import Streams
+from gateway.surfaces.idempotency import PARAMETER, repeat_of
+from gateway.surfaces.route import Access, Body, Reply, Route
+from gateway.surfaces.streams import CAUGHT_UP, PARAMETERS, REFUSES, Streams
 from gateway.tenants import Tenant
 
 FORM = "chat"
@@ -33,7 +35,7 @@ FORM = "chat"
 _ANSWER_TOKENS = 4096
 
 
-class Chatted(msgspec.Struct, frozen=True):
+class ChatRequest(msgspec.Struct, frozen=True):
     """The body of `/api/chat/stream`."""
 
     user_prompt: str | None = None
@@ -45,6 +47,31 @@ class Chatted(msgspec.Struct, frozen=True):
     on_disconnect: Literal["continue", "cancel"] | None = None
     app_code: str | None = None
     user_id: str | None = None
+
+
+_EXAMPLE = {
+    "model": "llama-3.1-8b-instant",
+    "user_prompt": "Explain quantum computing",
+    "system_prompt": "You are a helpful AI assistant.",
+    "hyperparameters": {"temperature": 0.7, "top_p": 0.9, "max_tokens": 2048, "stop": ["END"]},
+    "save_conversation": True,
+    "conversation_id": None,
+}
+_EVENTS = """\
+id: 0-0
+data: {"conversation_id":"abc-123","model":"llama-3.1-8b-instant"}
+
+id: 1-3
+data: {"content":"Quantum","finished":false}
+
+id: 1-4
+data: {"content":" computing","finished":false}
+
+id: 1-6
+data: {"content":"","finished":true}
+
+"""
+_REPLY = Reply(200, "The answer as it is written.", events=_EVENTS, job=True)
 
 
 class Chat:
@@ -82,15 +109,32 @@ class Chat:
             FORM,
             shape,
             [
-                Route("POST", "/api/chat/stream", self.ask, Access.MAKE),
-                Route("GET", "/api/chat/stream/{id}", self.resume, Access.READ),
+                Route(
+                    "POST",
+                    "/api/chat/stream",
+                    self.ask,
+                    Access.MAKE,
+                    (_REPLY,),
+                    Body(ChatRequest, _EXAMPLE, needs=("user_prompt",)),
+                    (PARAMETER,),
+                    (NotFound, Conflict),
+                ),
+                Route(
+                    "GET",
+                    "/api/chat/stream/{id}",
+                    self.resume,
+                    Access.READ,
+                    (_REPLY, CAUGHT_UP),
+                    parameters=PARAMETERS,
+                    refuses=REFUSES,
+                ),
             ],
         )
 
     async def ask(self, request: web.Request) -> web.StreamResponse:
         """Put a question, and answer with the stream of what the model says."""
         body = await self._desk.body(request)
-        asked = decode(body, Chatted)
+        asked = decode(body, ChatRequest)
         principal = self._desk.principal(request, asked.app_code)
         repeat = repeat_of(request, principal, FORM, body)
         earlier = await self._earlier(principal, asked)
@@ -109,7 +153,7 @@ class Chat:
             request, principal, lambda: self._submit(principal, ask, begun), frames
         )
 
-    def _request(self, tenant: Tenant, asked: Chatted, earlier: Conversation | None) -> Request:
+    def _request(self, tenant: Tenant, asked: ChatRequest, earlier: Conversation | None) -> Request:
         question = text_field("user_prompt", asked.user_prompt or "")
         name = asked.model or self._default_model
         model = self._core.catalog.resolve(name)
@@ -125,12 +169,12 @@ class Chat:
             parameters=parameters,
         )
 
-    async def _earlier(self, principal: Principal, asked: Chatted) -> Conversation | None:
+    async def _earlier(self, principal: Principal, asked: ChatRequest) -> Conversation | None:
         if not asked.conversation_id:
             return None
         return await self._archive.own(principal, asked.conversation_id, asked.user_id or None)
 
-    def _begun(self, principal: Principal, asked: Chatted) -> Conversation | None:
+    def _begun(self, principal: Principal, asked: ChatRequest) -> Conversation | None:
         """The conversation that this question begins; None if it is not to be kept."""
         if not _saved(asked):
             return None
@@ -170,7 +214,7 @@ class Chat:
 # What is asked of the model --------------------------------------------------------------------
 
 
-def _saved(asked: Chatted) -> bool:
+def _saved(asked: ChatRequest) -> bool:
     """The turn is to be kept: as the body says, else if it goes on with a conversation."""
     if asked.save_conversation is None:
         return bool(asked.conversation_id)
@@ -183,7 +227,7 @@ def _given(hyperparameters: dict[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in every.items() if value is not None}
 
 
-def _system(asked: Chatted) -> str:
+def _system(asked: ChatRequest) -> str:
     text = clean(asked.system_prompt or "")
     return text if text.strip() else ""
 

@@ -4,7 +4,7 @@ https://platform.openai.com/docs/api-reference/chat/object
 https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import msgspec
 
@@ -17,12 +17,39 @@ from gateway.surfaces.openai_error import failure, shape
 _json = msgspec.json.Encoder().encode
 
 
+class TokenCount(TypedDict):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class CompletionChoice(TypedDict):
+    """`message` has the role, the content, and the calls that the model makes, if any."""
+
+    index: int
+    message: dict[str, Any]
+    logprobs: None
+    finish_reason: str
+
+
+class ChatCompletion(TypedDict):
+    """OpenAI's object."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[CompletionChoice]
+    usage: TokenCount
+    system_fingerprint: None
+
+
 def completion_id(job: Job) -> str:
     """The id of the completion that a job's answer is."""
     return f"chatcmpl-{job.id}"
 
 
-def usage(counted: Usage | None) -> dict[str, int]:
+def usage(counted: Usage | None) -> TokenCount:
     """Tokens by OpenAI's names."""
     counted = counted or Usage(prompt_tokens=0, completion_tokens=0)
     return {
@@ -38,7 +65,7 @@ def tool_call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": function}
 
 
-def whole(job: Job) -> dict[str, Any]:
+def whole(job: Job) -> ChatCompletion:
     """The answer of a completed job as one object."""
     outcome = job.outcome
     if outcome is None or not isinstance(outcome.terminal, Completed):
@@ -52,7 +79,7 @@ def whole(job: Job) -> dict[str, Any]:
     }
     if calls:
         message["tool_calls"] = calls
-    choice = {
+    choice: CompletionChoice = {
         "index": 0,
         "message": message,
         "logprobs": None,

@@ -5,8 +5,9 @@
 
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Any
+from typing import Annotated, Literal, NotRequired, TypedDict
 
+import msgspec
 from aiohttp import web
 
 from gateway.conversations import (
@@ -20,10 +21,68 @@ from gateway.conversations import (
 from gateway.engine.core import Principal
 from gateway.errors import GatewayError, InvalidRequest, NotFound
 from gateway.jobs import Job, State
-from gateway.surfaces.door import Access, Desk, Door, Route, answer
+from gateway.messages import Message
+from gateway.surfaces.door import Desk, Door, answer
+from gateway.surfaces.route import Access, Parameter, Reply, Route
 
 _PAGE = 50
 _PAGE_MOST = 200
+
+_ID = Parameter("id", "path", "The id of a conversation.")
+_PLACE = (
+    Parameter(
+        "limit",
+        "query",
+        f"At most so many, {_PAGE} where nothing is said.",
+        Annotated[int, msgspec.Meta(ge=1, le=_PAGE_MOST)],
+    ),
+    Parameter("before", "query", "The `next` of an earlier page: what follows it."),
+    Parameter("user_id", "query", "Only this user's; a user's own token beats it."),
+)
+
+
+class ConversationSummary(TypedDict):
+    """A conversation without what was said. Times are UTC."""
+
+    conversation_id: str
+    created_at: str
+    updated_at: str
+    message_count: int
+
+
+class ConversationList(TypedDict):
+    """A page, the last changed first. `next` is null on the last one."""
+
+    conversations: list[ConversationSummary]
+    next: str | None
+
+
+class ConversationRead(TypedDict):
+    """All that was said, oldest first."""
+
+    conversation_id: str
+    messages: tuple[Message, ...]
+
+
+class ConversationDeleted(TypedDict):
+    """It is forgotten."""
+
+    conversation_id: str
+    status: Literal["deleted"]
+
+
+class ChatFault(TypedDict):
+    """What went wrong. `param` names what is at fault."""
+
+    code: str
+    message: str
+    param: NotRequired[str]
+
+
+class ChatError(TypedDict):
+    """A refusal of the chat's."""
+
+    error: ChatFault
 
 
 class Archive:
@@ -37,9 +96,33 @@ class Archive:
             "conversations",
             shape,
             [
-                Route("GET", "/api/conversations", self.list, Access.MAKE),
-                Route("GET", "/api/conversations/{id}", self.read, Access.MAKE),
-                Route("DELETE", "/api/conversations/{id}", self.delete, Access.MAKE),
+                Route(
+                    "GET",
+                    "/api/conversations",
+                    self.list,
+                    Access.MAKE,
+                    (Reply(200, "One page.", (ConversationList,)),),
+                    parameters=_PLACE,
+                    refuses=(InvalidRequest,),
+                ),
+                Route(
+                    "GET",
+                    "/api/conversations/{id}",
+                    self.read,
+                    Access.MAKE,
+                    (Reply(200, "What was said.", (ConversationRead,)),),
+                    parameters=(_ID,),
+                    refuses=(NotFound,),
+                ),
+                Route(
+                    "DELETE",
+                    "/api/conversations/{id}",
+                    self.delete,
+                    Access.MAKE,
+                    (Reply(200, "It is forgotten.", (ConversationDeleted,)),),
+                    parameters=(_ID,),
+                    refuses=(NotFound,),
+                ),
             ],
         )
 
@@ -50,27 +133,29 @@ class Archive:
         user = principal.user if principal.proven else request.query.get("user_id") or None
         found = await self._conversations.recent(principal.tenant.name, user, before, limit + 1)
         more = len(found) > limit
-        return answer(
-            {
-                "conversations": [_summarized(each) for each in found[:limit]],
-                "next": _written(found[limit - 1].place) if more else None,
-            }
-        )
+        page: ConversationList = {
+            "conversations": [_summarized(each) for each in found[:limit]],
+            "next": _written(found[limit - 1].place) if more else None,
+        }
+        return answer(page)
 
     async def read(self, request: web.Request) -> web.Response:
         """All that was said, oldest first."""
         principal = self._desk.principal(request)
         conversation = await self.own(principal, request.match_info["id"])
-        return answer(
-            {"conversation_id": conversation.id, "messages": conversation.messages},
-        )
+        told: ConversationRead = {
+            "conversation_id": conversation.id,
+            "messages": conversation.messages,
+        }
+        return answer(told)
 
     async def delete(self, request: web.Request) -> web.Response:
         """Forget a conversation. An answer that is still under way is not kept any more."""
         principal = self._desk.principal(request)
         conversation = await self.own(principal, request.match_info["id"])
         await self._conversations.delete(conversation.id)
-        return answer({"conversation_id": conversation.id, "status": "deleted"})
+        told: ConversationDeleted = {"conversation_id": conversation.id, "status": "deleted"}
+        return answer(told)
 
     async def own(
         self, principal: Principal, conversation_id: str, user: str | None = None
@@ -110,17 +195,19 @@ class Archive:
         await self._conversations.append(conversation_id, turn, job.finished_at)
 
 
-def shape(error: GatewayError) -> dict[str, Any]:
+def shape(error: GatewayError) -> ChatError:
     """An error as the chat's doors write it."""
-    said = {"code": error.code, "message": str(error)}
-    return {"error": {**said, "param": error.field} if error.field else said}
+    said: ChatFault = {"code": error.code, "message": str(error)}
+    if error.field:
+        said["param"] = error.field
+    return {"error": said}
 
 
 def _unknown() -> NotFound:
     return NotFound("There is no such conversation.", field="conversation_id")
 
 
-def _summarized(summary: Summary) -> dict[str, Any]:
+def _summarized(summary: Summary) -> ConversationSummary:
     return {
         "conversation_id": summary.id,
         "created_at": _time(summary.created_at),

@@ -11,12 +11,15 @@ from contextlib import aclosing, suppress
 from aiohttp import web
 
 from gateway.engine.core import Ask, Channel, Core, Principal, over, read
-from gateway.errors import Draining
+from gateway.errors import Conflict, Draining, ProviderError, ProviderRefused, ProviderTimeout
 from gateway.events import Routed
 from gateway.jobs import Job
 from gateway.surfaces.format import Format
 from gateway.surfaces.openai_error import failure
 from gateway.surfaces.streams import Streams
+
+# How a job's failure is told to a caller who waits for its answer.
+REFUSES = (Conflict, ProviderRefused, ProviderError, ProviderTimeout)
 
 # Headers of the answer to this request, whatever it will be.
 _HEADERS = web.RequestKey("headers", dict[str, str])

@@ -7,11 +7,10 @@ written. An error is translated once, here, into the shape of its door.
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
-from enum import StrEnum
+from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from math import ceil
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -27,12 +26,13 @@ from gateway.errors import (
     Unauthenticated,
     UnsupportedMediaType,
 )
+from gateway.nesting import is_too_deep
+from gateway.surfaces.route import Access, Handler, Route
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-# An error in the shape of a door's own wire.
+# An error in the shape of a door's own wire. Its return type is in the API document.
 Shape = Callable[[GatewayError], Any]
 
 TOKEN_PARAMETER = "access_token"  # noqa: S105
@@ -43,24 +43,8 @@ _HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.I
 _FAILURES = "1000/minute"
 
 
-class Access(StrEnum):
-    """What a route lets its caller do."""
-
-    OPEN = "open"
-    MAKE = "make"
-    READ = "read"
-    CANCEL = "cancel"
-
-
 # What the route of a request lets its caller do.
 _ACCESS = web.RequestKey("access", Access)
-
-
-class Route(NamedTuple):
-    method: str
-    path: str
-    handler: Handler
-    access: Access
 
 
 class Door:
@@ -71,9 +55,13 @@ class Door:
         self.shape = shape
         self.routes = routes
 
+    def status(self, kind: type[GatewayError]) -> int:
+        """The HTTP status of such an error at this door."""
+        return kind.status
+
     def refuse(self, error: GatewayError) -> web.Response:
         """The answer that an error means at this door."""
-        response = answer(self.shape(error), status=error.status)
+        response = answer(self.shape(error), status=self.status(type(error)))
         if error.retry_after_s is not None:
             response.headers["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
         if isinstance(error, Unauthenticated):
@@ -269,6 +257,8 @@ def decode(data: bytes, kind: type[T]) -> T:
     Raises:
         InvalidRequest: no JSON, or not of that shape; `field` names what is wrong.
     """
+    if is_too_deep(data):
+        raise InvalidRequest("The body is nested too deeply.")
     try:
         value = _decoder(kind).decode(data)
         json.loads(data, object_pairs_hook=_refuse_repeats)

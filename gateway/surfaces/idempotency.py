@@ -10,9 +10,16 @@ from aiohttp import web
 
 from gateway.engine.core import Principal
 from gateway.errors import InvalidRequest
+from gateway.surfaces.route import Parameter
 
 HEADER = "Idempotency-Key"
 _MOST_CHARACTERS = 255
+PARAMETER = Parameter(
+    HEADER,
+    "header",
+    "A text of the caller's choice. The same key and body are the same job, also while it runs; "
+    "the same key with another body is refused.",
+)
 
 
 class Repeat(NamedTuple):

@@ -4,7 +4,7 @@
 https://platform.openai.com/docs/api-reference/chat
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import msgspec
 from aiohttp import web
@@ -14,11 +14,11 @@ from gateway.engine.core import Ask, Principal
 from gateway.errors import InvalidRequest, UnknownModel
 from gateway.jobs import Job, OnDisconnect, OnFailure
 from gateway.messages import Message, Request
-from gateway.surfaces.chat_completion import ChunkFramer, whole
-from gateway.surfaces.direct import Direct
-from gateway.surfaces.door import Access, Desk, Route, answer, decode
+from gateway.surfaces.chat_completion import ChatCompletion, ChunkFramer, whole
+from gateway.surfaces.direct import REFUSES, Direct
+from gateway.surfaces.door import Desk, answer, decode
 from gateway.surfaces.format import Format
-from gateway.surfaces.idempotency import repeat_of
+from gateway.surfaces.idempotency import PARAMETER, repeat_of
 from gateway.surfaces.openai_error import OpenAIDoor, shape
 from gateway.surfaces.openai_request import (
     conversation,
@@ -27,6 +27,7 @@ from gateway.surfaces.openai_request import (
     priority,
     sampling,
 )
+from gateway.surfaces.route import Access, Body, Parameter, Reply, Route
 
 FORM = "openai"
 
@@ -35,7 +36,7 @@ class StreamOptions(msgspec.Struct, frozen=True):
     include_usage: bool | None = None
 
 
-class Asked(msgspec.Struct, frozen=True):
+class CompletionRequest(msgspec.Struct, frozen=True):
     """What the gateway itself reads of a body; all else is for the provider."""
 
     model: str | None = None
@@ -56,7 +57,40 @@ class Asked(msgspec.Struct, frozen=True):
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
 
-_OWN = frozenset({*Asked.__struct_fields__, *PARAMETERS})
+_OWN = frozenset({*CompletionRequest.__struct_fields__, *PARAMETERS})
+
+
+class ModelObject(TypedDict):
+    """One model."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(TypedDict):
+    """The models that the caller may ask."""
+
+    object: Literal["list"]
+    data: list[ModelObject]
+
+
+_EXAMPLE = {
+    "model": "gpt-4o",
+    "messages": [
+        {"role": "developer", "content": "You are a helpful assistant."},
+        {"role": "user", "content": "Hello!"},
+    ],
+    "stream": True,
+    "stream_options": {"include_usage": True},
+}
+_CHUNK = 'data: {"id":"chatcmpl-…","object":"chat.completion.chunk","created":1694268190,'
+_EVENTS = (
+    f'{_CHUNK}"model":"gpt-4o","choices":[{{"index":0,"delta":{{"content":"Hello"}},'
+    '"logprobs":null,"finish_reason":null}]}\n\ndata: [DONE]\n\n'
+)
+_NAME = Parameter("id", "path", "The name of a model; it may have slashes.")
 
 
 class Completions:
@@ -80,16 +114,39 @@ class Completions:
             FORM,
             shape,
             [
-                Route("POST", "/v1/chat/completions", self.complete, Access.MAKE),
-                Route("GET", "/v1/models", self.models, Access.MAKE),
-                Route("GET", "/v1/models/{id:.+}", self.model, Access.MAKE),
+                Route(
+                    "POST",
+                    "/v1/chat/completions",
+                    self.complete,
+                    Access.MAKE,
+                    (Reply(200, "The answer.", (ChatCompletion,), _EVENTS, job=True),),
+                    Body(CompletionRequest, _EXAMPLE, needs=("messages",)),
+                    (PARAMETER,),
+                    (*REFUSES, UnknownModel),
+                ),
+                Route(
+                    "GET",
+                    "/v1/models",
+                    self.models,
+                    Access.MAKE,
+                    (Reply(200, "All of them.", (ModelList,)),),
+                ),
+                Route(
+                    "GET",
+                    "/v1/models/{id:.+}",
+                    self.model,
+                    Access.MAKE,
+                    (Reply(200, "There is such a model.", (ModelObject,)),),
+                    parameters=(_NAME,),
+                    refuses=(UnknownModel,),
+                ),
             ],
         )
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
         """Go on with a conversation, whole or as it is written."""
         body = await self._desk.body(request)
-        asked = decode(body, Asked)
+        asked = decode(body, CompletionRequest)
         principal = self._desk.principal(request, asked.app_code)
         repeat = repeat_of(request, principal, FORM, body)
         ask = Ask(
@@ -107,7 +164,7 @@ class Completions:
             return await self._direct.stream(request, principal, ask, form)
         return answer(whole(await self._direct.whole(request, principal, ask)))
 
-    def _request(self, asked: Asked, fields: dict[str, Any]) -> Request:
+    def _request(self, asked: CompletionRequest, fields: dict[str, Any]) -> Request:
         if asked.n not in (None, 1):
             raise InvalidRequest("n must be 1: this gateway gives one choice.", field="n")
         if asked.stream_options is not None and not asked.stream:
@@ -132,8 +189,9 @@ class Completions:
     async def models(self, request: web.Request) -> web.Response:
         """The models that the caller may ask, in the catalog's order."""
         principal = self._desk.principal(request)
-        known = (_model(each) for each in self._permitted(principal))
-        return answer({"object": "list", "data": list(known)})
+        known = [_model(each) for each in self._permitted(principal)]
+        told: ModelList = {"object": "list", "data": known}
+        return answer(told)
 
     async def model(self, request: web.Request) -> web.Response:
         """One model, listed or told by its name."""
@@ -156,7 +214,7 @@ class Completions:
         return allowed is None or self._catalog.permits(allowed, model)
 
 
-def _model(model: Model) -> dict[str, Any]:
+def _model(model: Model) -> ModelObject:
     # When a model was made is not known here, and the clients want a number.
     return {"id": model.name, "object": "model", "created": 0, "owned_by": model.provider}
 

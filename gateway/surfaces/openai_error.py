@@ -4,7 +4,7 @@ https://platform.openai.com/docs/guides/error-codes: the official clients choose
 their error by the HTTP status, and show its `message`, `type`, `param` and `code`.
 """
 
-from typing import Any
+from typing import TypedDict
 
 from aiohttp import web
 
@@ -35,21 +35,38 @@ _KINDS: tuple[tuple[type[GatewayError], str, str | None], ...] = (
 )
 
 
+class OpenAIFault(TypedDict):
+    """What went wrong. `param` names the field at fault."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIError(TypedDict):
+    """A refusal as OpenAI writes it."""
+
+    error: OpenAIFault
+
+
 class OpenAIDoor(Door):
     """A door that refuses as OpenAI does."""
+
+    def status(self, kind: type[GatewayError]) -> int:
+        """The HTTP status by which OpenAI's clients choose the class of their error."""
+        return 404 if issubclass(kind, UnknownModel) else super().status(kind)
 
     def refuse(self, error: GatewayError) -> web.Response:
         """The answer that an error means to OpenAI's clients."""
         response = super().refuse(error)
-        if isinstance(error, UnknownModel):
-            response.set_status(404)
         if response.status >= 408 and not error.retryable:
             # Without it, clients send again what can never succeed.
             response.headers["X-Should-Retry"] = "false"
         return response
 
 
-def shape(error: GatewayError) -> dict[str, Any]:
+def shape(error: GatewayError) -> OpenAIError:
     """An error as OpenAI writes it."""
     kind, code = _kind(error)
     return {"error": {"message": str(error), "type": kind, "param": error.field, "code": code}}

@@ -8,7 +8,7 @@ brings the last one gets exactly what follows it.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import msgspec
 
@@ -31,6 +31,21 @@ from gateway.jobs import Job, State
 from gateway.log import START, Cursor
 
 Item = dict[str, Any]
+
+
+class ResponseObject(TypedDict):
+    """OpenAI's response; what is not listed here repeats the request."""
+
+    id: str
+    object: Literal["response"]
+    created_at: int
+    status: Literal["queued", "in_progress", "completed", "incomplete", "cancelled", "failed"]
+    error: dict[str, str] | None
+    incomplete_details: dict[str, str] | None
+    model: str
+    output: list[dict[str, Any]]
+    usage: dict[str, Any] | None
+
 
 _json = msgspec.json.Encoder().encode
 

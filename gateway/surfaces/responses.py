@@ -11,15 +11,15 @@ import msgspec
 from aiohttp import web
 
 from gateway.engine.core import Ask, Principal
-from gateway.errors import BadCursor, InvalidRequest
+from gateway.errors import BadCursor, Gone, InvalidRequest, JobNotFound, UnknownModel
 from gateway.jobs import Job, Lane, OnDisconnect, OnFailure, State
 from gateway.messages import Message, Request
 from gateway.surfaces import response_input
 from gateway.surfaces.chat_completion import tool_call
-from gateway.surfaces.direct import Direct
-from gateway.surfaces.door import Access, Desk, Route, answer, decode
+from gateway.surfaces.direct import REFUSES, Direct
+from gateway.surfaces.door import Desk, answer, decode
 from gateway.surfaces.format import Format
-from gateway.surfaces.idempotency import repeat_of
+from gateway.surfaces.idempotency import PARAMETER, repeat_of
 from gateway.surfaces.openai_error import OpenAIDoor, shape
 from gateway.surfaces.openai_request import (
     conversation,
@@ -31,17 +31,21 @@ from gateway.surfaces.openai_request import (
 from gateway.surfaces.response_object import (
     ECHOED,
     ResponseFramer,
+    ResponseObject,
     opening,
     place_after,
     whole,
 )
+from gateway.surfaces.route import Access, Body, Parameter, Reply, Route
+from gateway.surfaces.streams import CAUGHT_UP
+from gateway.surfaces.streams import REFUSES as UNREADABLE
 
 FORM = "responses"
 
 _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ResponseRequest(msgspec.Struct, frozen=True):
     """The body of `/v1/responses`."""
 
     model: str | None = None
@@ -63,6 +67,21 @@ class Asked(msgspec.Struct, frozen=True):
     app_code: str | None = None
     priority: int | None = None
     on_disconnect: Literal["cancel", "continue"] | None = None
+
+
+_EXAMPLE = {
+    "model": "gpt-4o",
+    "instructions": "You are a helpful assistant.",
+    "input": "Write a very long novel about otters in space.",
+    "background": True,
+}
+_EVENTS = """\
+event: response.output_text.delta
+data: {"type":"response.output_text.delta","sequence_number":5,"delta":"Otters"}
+
+"""
+_REPLY = Reply(200, "The response.", (ResponseObject,), _EVENTS, job=True)
+_ID = Parameter("id", "path", "The id of a response, or of the request that made it.")
 
 
 class Responses:
@@ -87,16 +106,49 @@ class Responses:
             FORM,
             shape,
             [
-                Route("POST", "/v1/responses", self.create, Access.MAKE),
-                Route("GET", "/v1/responses/{id}", self.retrieve, Access.READ),
-                Route("POST", "/v1/responses/{id}/cancel", self.cancel, Access.CANCEL),
+                Route(
+                    "POST",
+                    "/v1/responses",
+                    self.create,
+                    Access.MAKE,
+                    (_REPLY,),
+                    Body(ResponseRequest, _EXAMPLE, needs=("input",)),
+                    (PARAMETER,),
+                    (*REFUSES, UnknownModel, JobNotFound, Gone),
+                ),
+                Route(
+                    "GET",
+                    "/v1/responses/{id}",
+                    self.retrieve,
+                    Access.READ,
+                    (_REPLY, CAUGHT_UP),
+                    parameters=(
+                        _ID,
+                        Parameter("stream", "query", "Its events, where `true`."),
+                        Parameter(
+                            "starting_after",
+                            "query",
+                            "Only the events after this `sequence_number`.",
+                        ),
+                    ),
+                    refuses=UNREADABLE,
+                ),
+                Route(
+                    "POST",
+                    "/v1/responses/{id}/cancel",
+                    self.cancel,
+                    Access.CANCEL,
+                    (Reply(200, "It is over.", (ResponseObject,), job=True),),
+                    parameters=(_ID,),
+                    refuses=(JobNotFound, Gone),
+                ),
             ],
         )
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Make a response: as a stream, at once and to be asked for later, or when it is done."""
         body = await self._desk.body(request)
-        asked = decode(body, Asked)
+        asked = decode(body, ResponseRequest)
         principal = self._desk.principal(request, asked.app_code)
         repeat = repeat_of(request, principal, FORM, body)
         fields = {k: v for k, v in decode(body, dict[str, Any]).items() if v is not None}
@@ -120,12 +172,14 @@ class Responses:
             return answer(whole(await self._direct.submit(request, principal, ask)))
         return answer(whole(await self._direct.whole(request, principal, ask)))
 
-    def _unread(self, asked: Asked) -> OnDisconnect:
+    def _unread(self, asked: ResponseRequest) -> OnDisconnect:
         if asked.on_disconnect is not None:
             return OnDisconnect(asked.on_disconnect)
         return OnDisconnect.CONTINUE if asked.background else self._on_disconnect
 
-    async def _request(self, principal: Principal, asked: Asked, fields: dict[str, Any]) -> Request:
+    async def _request(
+        self, principal: Principal, asked: ResponseRequest, fields: dict[str, Any]
+    ) -> Request:
         for name in ("conversation", "prompt"):
             if name in fields:
                 raise InvalidRequest(f"{name} is not known here: send the input.", field=name)
@@ -196,13 +250,13 @@ def _starting_after(request: web.Request) -> int | None:
     return int(text)
 
 
-def _on_failure(asked: Asked) -> OnFailure:
+def _on_failure(asked: ResponseRequest) -> OnFailure:
     # What somebody may have read of a stream cannot be taken back.
     read = asked.stream or asked.background
     return OnFailure.ERROR if read else OnFailure.RESTART
 
 
-def _extra(asked: Asked) -> dict[str, Any]:
+def _extra(asked: ResponseRequest) -> dict[str, Any]:
     effort = (asked.reasoning or {}).get("effort")
     fields = {
         "tool_choice": response_input.choice(asked.tool_choice),

@@ -1,13 +1,36 @@
 """How the gateway is: for people, for supervisors, for load balancers."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Literal, TypedDict
 
 from aiohttp import web
 
 from gateway.engine.core import Core
 from gateway.errors import GatewayError
-from gateway.surfaces.door import Access, Door, Route, answer
+from gateway.surfaces.door import Door, answer
+from gateway.surfaces.polled import Refusal
+from gateway.surfaces.route import Access, Reply, Route
+
+
+class Report(TypedDict):
+    """How the gateway is."""
+
+    status: Literal["healthy", "draining"]
+    queue_size: int
+    active_workers: int
+    uptime: str
+    together_ai_status: str
+    conversations_in_memory: int
+    providers: dict[str, str]
+
+
+class Standing(TypedDict):
+    """Whether the gateway answers, or takes new requests."""
+
+    status: Literal["ok", "draining", "full"]
+
+
+ALIVE = Reply(200, "It answers.", (Standing,))
 
 
 class Health:
@@ -34,25 +57,39 @@ class Health:
             "status",
             _shape,
             [
-                Route("GET", "/health", self.health, Access.OPEN),
-                Route("GET", "/health/live", self.live, Access.OPEN),
-                Route("GET", "/health/ready", self.ready, Access.OPEN),
+                Route(
+                    "GET",
+                    "/health",
+                    self.health,
+                    Access.OPEN,
+                    (Reply(200, "How the gateway is.", (Report,)),),
+                ),
+                Route("GET", "/health/live", self.live, Access.OPEN, (ALIVE,)),
+                Route(
+                    "GET",
+                    "/health/ready",
+                    self.ready,
+                    Access.OPEN,
+                    (
+                        Reply(200, "It would.", (Standing,)),
+                        Reply(503, "It would not: it drains, or its queue is full.", (Standing,)),
+                    ),
+                ),
             ],
         )
 
     async def health(self, request: web.Request) -> web.Response:
         """What a stranger may know."""
-        return answer(
-            {
-                "status": "draining" if self._core.draining else "healthy",
-                "queue_size": self._core.queue_size,
-                "active_workers": self._core.active_workers,
-                "uptime": in_days(self._uptime_s()),
-                "together_ai_status": self._providers.get("together", "no key"),
-                "conversations_in_memory": await self._conversations(),
-                "providers": dict(self._providers),
-            }
-        )
+        report: Report = {
+            "status": "draining" if self._core.draining else "healthy",
+            "queue_size": self._core.queue_size,
+            "active_workers": self._core.active_workers,
+            "uptime": in_days(self._uptime_s()),
+            "together_ai_status": self._providers.get("together", "no key"),
+            "conversations_in_memory": await self._conversations(),
+            "providers": dict(self._providers),
+        }
+        return answer(report)
 
     async def live(self, request: web.Request) -> web.Response:
         """The process answers."""
@@ -65,7 +102,7 @@ class Health:
         return answer({"status": "draining" if self._core.draining else "full"}, status=503)
 
 
-def _shape(error: GatewayError) -> dict[str, Any]:
+def _shape(error: GatewayError) -> Refusal:
     return {"status": "error", "error_code": error.code, "message": str(error)}
 
 

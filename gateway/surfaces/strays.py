@@ -4,7 +4,8 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from gateway.errors import Forbidden, MethodNotAllowed, NotFound
-from gateway.surfaces.door import Door, Handler
+from gateway.surfaces.door import Door
+from gateway.surfaces.route import Handler
 
 # No route is deeper.
 _MOST_SEGMENTS = 5

@@ -6,31 +6,30 @@ server-sent events carry no carriage return.
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 from aiohttp import web
 
 from gateway import sse
 from gateway.engine.core import Ask
-from gateway.errors import GatewayError, InvalidRequest
+from gateway.errors import Conflict, GatewayError, InvalidRequest
 from gateway.events import Cancelled, Completed, Delta, Event, Expired, Failed, Restarted, Usage
 from gateway.jobs import Callback, Job, OnFailure, Start
 from gateway.log import Cursor
 from gateway.messages import Message, Request
 from gateway.surfaces.door import (
     TOKEN_PARAMETER,
-    Access,
     Desk,
     Door,
-    Route,
     answer,
     decode,
     text_field,
 )
 from gateway.surfaces.format import Format
-from gateway.surfaces.idempotency import repeat_of
-from gateway.surfaces.streams import Streams
+from gateway.surfaces.idempotency import PARAMETER, repeat_of
+from gateway.surfaces.route import Access, Body, Reply, Route
+from gateway.surfaces.streams import CAUGHT_UP, PARAMETERS, REFUSES, Streams
 from gateway.tenants import Tenant
 
 FORM = "n8n"
@@ -50,6 +49,39 @@ class InitStream(msgspec.Struct, frozen=True):
     chatId: str | None = None
     model: str | None = None
     max_tokens: int | str | None = None
+
+
+class StreamBegun(TypedDict):
+    """Where the answer can be read; the address is a credential."""
+
+    ok: bool
+    streamUrl: str
+
+
+class StreamFault(TypedDict):
+    """What went wrong."""
+
+    code: str
+    message: str
+
+
+class StreamRefused(TypedDict):
+    """Why a workflow, or its reader, is refused."""
+
+    ok: bool
+    error: StreamFault
+
+
+_EXAMPLE = {
+    "n8nToken": "JWT_TOKEN",
+    "resumeUrl": "https://your-n8n/webhook/abc123",
+    "prompt": "Your prompt",
+    "userId": "user123",
+    "chatId": "chat123",
+    "model": "gpt-4",
+    "max_tokens": 4096,
+}
+_EVENTS = "id: 1-3\ndata: Hello\n\nid: 1-4\ndata:  world\n\nid: 1-6\ndata: [DONE]\n\n"
 
 
 class N8n:
@@ -79,8 +111,28 @@ class N8n:
             FORM,
             _shape,
             [
-                Route("POST", "/init-stream", self.init, Access.MAKE),
-                Route("GET", "/stream/{id}", self.stream, Access.READ),
+                Route(
+                    "POST",
+                    "/init-stream",
+                    self.init,
+                    Access.MAKE,
+                    (Reply(200, "The answer begins.", (StreamBegun,), job=True),),
+                    Body(InitStream, _EXAMPLE, needs=("prompt", "resumeUrl")),
+                    (PARAMETER,),
+                    (Conflict,),
+                ),
+                Route(
+                    "GET",
+                    "/stream/{id}",
+                    self.stream,
+                    Access.READ,
+                    (
+                        Reply(200, "The text, and then `[DONE]`.", events=_EVENTS, job=True),
+                        CAUGHT_UP,
+                    ),
+                    parameters=PARAMETERS,
+                    refuses=REFUSES,
+                ),
             ],
         )
 
@@ -123,7 +175,8 @@ class N8n:
         )
         token = self._core.auth.stream_token(job, self._token_life_s)
         stream_url = f"{base_url}/stream/{job.id}?{TOKEN_PARAMETER}={token}"
-        return answer({"ok": True, "streamUrl": stream_url}, request_id=job.id)
+        told: StreamBegun = {"ok": True, "streamUrl": stream_url}
+        return answer(told, request_id=job.id)
 
     def _principal(self, request: web.Request, asked: InitStream) -> Any:
         if asked.n8nToken:
@@ -137,7 +190,7 @@ class N8n:
         return await self._streams.serve(request, principal, job, TEXT)
 
 
-def _shape(error: GatewayError) -> dict[str, Any]:
+def _shape(error: GatewayError) -> StreamRefused:
     return {"ok": False, "error": {"code": error.code, "message": str(error)}}
 
 

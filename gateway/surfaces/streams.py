@@ -13,11 +13,22 @@ from aiohttp_sse import EventSourceResponse
 
 from gateway import sse
 from gateway.engine.core import Core, Principal
-from gateway.errors import CursorConflict, Unavailable
+from gateway.errors import BadCursor, CursorConflict, Gone, JobNotFound, Unavailable
 from gateway.jobs import Job
 from gateway.log import START, Cursor
 from gateway.surfaces.event_stream import EventStream
 from gateway.surfaces.format import Format
+from gateway.surfaces.route import JOB_ID, Parameter, Reply
+
+# What every route says that serves a job's stream by the reader's cursor.
+_CURSOR = "The id of the last event that was read; what follows it is sent. {}"
+PARAMETERS = (
+    JOB_ID,
+    Parameter("Last-Event-ID", "header", _CURSOR.format("It beats the one in the query.")),
+    Parameter("last_event_id", "query", _CURSOR.format("For readers who cannot set headers.")),
+)
+REFUSES = (BadCursor, JobNotFound, CursorConflict, Gone)
+CAUGHT_UP = Reply(204, "Everything has been read: EventSource does not come again.")
 
 # Kernel memory for one reader: enough for any answer's pace, little for a reader that stalls.
 _SEND_BUFFER_BYTES = 64 * 1024

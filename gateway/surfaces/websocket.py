@@ -27,10 +27,11 @@ from gateway.jobs import Job
 from gateway.log import START
 from gateway.surfaces.assistant import shape
 from gateway.surfaces.assistant_events import Told, format_of
-from gateway.surfaces.door import Access, Desk, Door, Route
+from gateway.surfaces.door import Desk, Door
 from gateway.surfaces.event_stream import EventStream
 from gateway.surfaces.format import Format
-from gateway.surfaces.streams import Streams, cursor_of
+from gateway.surfaces.route import Access, Reply, Route
+from gateway.surfaces.streams import PARAMETERS, REFUSES, Streams, cursor_of
 
 FORM = "websocket"
 
@@ -77,7 +78,22 @@ class WebSockets:
         self._core = desk.core
         self._streams = streams
         self._allowed = allowed
-        self.door = Door(FORM, shape, [Route("GET", "/ws/{id}", self.connect, Access.READ)])
+        opened = Reply(101, "The events follow as messages `{event, id, data}`.", job=True)
+        self.door = Door(
+            FORM,
+            shape,
+            [
+                Route(
+                    "GET",
+                    "/ws/{id}",
+                    self.connect,
+                    Access.READ,
+                    (opened,),
+                    parameters=PARAMETERS,
+                    refuses=REFUSES,
+                )
+            ],
+        )
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
         """A job's events from the reader's last one on. Refusals are HTTP's, before the upgrade."""

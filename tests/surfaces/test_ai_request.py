@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from gateway.surfaces.ai_request import in_words
+from gateway.surfaces.polled import in_words
 from tests.engine.receiver import Execution, Receiver
 from tests.surfaces.running import (
     CODE,

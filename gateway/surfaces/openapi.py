@@ -1,0 +1,286 @@
+"""`GET /openapi.json`: what every door takes and answers, written from its routes.
+
+https://spec.openapis.org/oas/v3.1.1
+"""
+
+import inspect
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any, NamedTuple, get_type_hints
+
+import msgspec
+from aiohttp import web
+
+from gateway import __version__
+from gateway.errors import (
+    Forbidden,
+    GatewayError,
+    InvalidRequest,
+    RateLimited,
+    RequestTimeout,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from gateway.surfaces.door import TOKEN_PARAMETER, Door, answer
+from gateway.surfaces.polled import Refusal
+from gateway.surfaces.route import Access, Body, Parameter, Refusals, Reply, Route
+
+Item = dict[str, Any]
+
+_REF = "#/components/schemas/{name}"
+# What a path holds beside a parameter's name is aiohttp's own.
+_PATTERN = re.compile(r"\{(\w+):[^}]*\}")
+_DESCRIPTION = """\
+Every request makes a job, whose id is in `X-Request-Id`. A job made at one door can be read at
+every other by whoever owns it."""
+# What is refused wherever somebody is asked who they are, and wherever a body is read.
+_AT_ANY_DOOR: Refusals = (Unauthenticated, Forbidden, RateLimited, Unavailable)
+_OF_A_BODY: Refusals = (InvalidRequest, RequestTimeout, TooLarge, UnsupportedMediaType)
+
+_APP: list[Item] = [{"bearer": []}, {"appCode": []}]
+_TOKEN: list[Item] = [{"tokenInQuery": []}, {"tokenInCookie": []}]
+_SCHEMES: Item = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An app code, a user's JWT (HS256), or, where a job is read, its token.",
+    },
+    "appCode": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-App-Code",
+        "description": "An app code. A JSON body may hold it too, as `app_code`, and beats this.",
+    },
+    "tokenInQuery": {
+        "type": "apiKey",
+        "in": "query",
+        "name": TOKEN_PARAMETER,
+        "description": "The token of one job's stream: it reads that job and nothing else.",
+    },
+    "tokenInCookie": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": TOKEN_PARAMETER,
+        "description": "The same token.",
+    },
+}
+_HEADERS: Item = {
+    "RequestId": {
+        "description": "The job, at every door.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "RetryAfter": {
+        "description": "Seconds after which another try may succeed, where somebody knows.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "WwwAuthenticate": {
+        "description": "Which credential is asked for.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+}
+
+
+class ApiDocument:
+    """The route, and the document over all doors."""
+
+    def __init__(self, doors: Iterable[Door], *, public_url: str | None) -> None:
+        """Describe `doors`, and this one.
+
+        Args:
+            public_url: where the gateway is; None says that it is where the document is.
+        """
+        route = Route(
+            "GET",
+            "/openapi.json",
+            self.get,
+            Access.OPEN,
+            (Reply(200, "An OpenAPI document.", (dict[str, Any],)),),
+        )
+        self.door = Door("openapi", _shape, [route])
+        self._doors = [*doors, self.door]
+        self._public_url = public_url
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer with this document."""
+        return answer(self._encoded)
+
+    @cached_property
+    def _encoded(self) -> msgspec.Raw:
+        return msgspec.Raw(msgspec.json.encode(document(self._doors, self._public_url)))
+
+
+def _shape(error: GatewayError) -> Refusal:
+    return {"status": "error", "error_code": error.code, "message": str(error)}
+
+
+def document(doors: Iterable[Door], public_url: str | None) -> Item:
+    """Everything that the doors take and answer."""
+    routes = [_Documented(door, route) for door in doors for route in door.routes]
+    schemas = _Schemas([kind for each in routes for kind in each.kinds()])
+    bodies = {each.route.body.kind: each.route.body for each in routes if each.route.body}
+    for body in bodies.values():
+        schemas.require(body)
+    paths: defaultdict[str, Item] = defaultdict(dict)
+    for each in routes:
+        paths[each.path][each.route.method.lower()] = each.operation(schemas)
+    about = {"title": "AI streaming gateway", "version": __version__}
+    told: Item = {"openapi": "3.1.1", "info": {**about, "description": _DESCRIPTION}}
+    if public_url is not None:
+        told["servers"] = [{"url": public_url}]
+    return {
+        **told,
+        "tags": [{"name": name, "description": says} for name, says in _tags(routes).items()],
+        "paths": dict(paths),
+        "components": {
+            "schemas": schemas.components,
+            "headers": _HEADERS,
+            "securitySchemes": _SCHEMES,
+        },
+    }
+
+
+class _Schemas:
+    """The JSON schemas of some types, and the components that they name."""
+
+    def __init__(self, kinds: list[Any]) -> None:
+        schemas, self.components = msgspec.json.schema_components(kinds, ref_template=_REF)
+        self._of = dict(zip(kinds, schemas, strict=True))
+
+    def one_of(self, kinds: tuple[Any, ...]) -> Item:
+        """The schema of a value that is of one of these types."""
+        schemas = [self._of[kind] for kind in kinds]
+        return schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+
+    def require(self, body: Body) -> None:
+        """Say that a body must have what the struct itself lets be absent, or null."""
+        component = self.components[body.kind.__name__]
+        for name in body.needs:
+            kinds = component["properties"][name]["anyOf"]
+            given = [each for each in kinds if each != {"type": "null"}]
+            component["properties"][name] = given[0] if len(given) == 1 else {"anyOf": given}
+        component["required"] = list(body.needs)
+
+
+class _Documented(NamedTuple):
+    """One route of a door, as the document tells it."""
+
+    door: Door
+    route: Route
+
+    @property
+    def path(self) -> str:
+        return _PATTERN.sub(r"{\1}", self.route.path)
+
+    def kinds(self) -> Iterator[Any]:
+        """Every type whose schema is asked for."""
+        yield _refusal(self.door)
+        if self.route.body is not None:
+            yield self.route.body.kind
+        for parameter in self.route.parameters:
+            yield parameter.kind
+        for reply in self.route.replies:
+            yield from reply.kinds
+
+    def operation(self, schemas: _Schemas) -> Item:
+        """The operation object."""
+        route = self.route
+        summary, _, more = (inspect.getdoc(route.handler) or "").partition("\n\n")
+        told: Item = {"tags": [self.door.name], "summary": " ".join(summary.split())}
+        if more:
+            told["description"] = more
+        told["operationId"] = f"{route.method.lower()}{re.sub('[^a-z0-9]+', '_', self.path)}"
+        told["operationId"] = told["operationId"].rstrip("_")
+        if route.access is not Access.OPEN:
+            told["security"] = self._security()
+        if route.parameters:
+            told["parameters"] = [_parameter(each, schemas) for each in route.parameters]
+        if route.body is not None:
+            told["requestBody"] = _body(route.body, schemas)
+        return {**told, "responses": self._responses(schemas)}
+
+    def _security(self) -> list[Item]:
+        """What may come in; an empty one says that it can do without any in its headers."""
+        body = self.route.body
+        coded = body is not None and "app_code" in body.kind.__struct_fields__
+        token = _TOKEN if self.route.access is Access.READ else []
+        return [*_APP, *token, *([{}] if coded or self.route.bare else [])]
+
+    def _responses(self, schemas: _Schemas) -> Item:
+        told = {reply.status: _reply(reply, schemas) for reply in self.route.replies}
+        for status, kinds in sorted(self._refused().items()):
+            if status in told:
+                raise AssertionError(f"{self.path}: {status} is an answer and a refusal")
+            told[status] = self._refusals(status, kinds, schemas)
+        return {str(status): response for status, response in told.items()}
+
+    def _refused(self) -> dict[int, list[type[GatewayError]]]:
+        """Every error that the route may end with, by its status at this door."""
+        route = self.route
+        kinds = [*route.refuses, GatewayError]
+        if route.access is not Access.OPEN:
+            kinds += _AT_ANY_DOOR
+        if route.body is not None:
+            kinds += _OF_A_BODY
+        found: defaultdict[int, list[type[GatewayError]]] = defaultdict(list)
+        for kind in dict.fromkeys(kinds):
+            found[self.door.status(kind)].append(kind)
+        return found
+
+    def _refusals(self, status: int, kinds: list[type[GatewayError]], schemas: _Schemas) -> Item:
+        headers = {}
+        if status in (429, 503):
+            headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
+        if status == 401:
+            headers["WWW-Authenticate"] = {"$ref": "#/components/headers/WwwAuthenticate"}
+        content = {
+            "schema": schemas.one_of((_refusal(self.door),)),
+            "examples": {kind.__name__: {"value": self.door.shape(kind())} for kind in kinds},
+        }
+        told: Item = {"description": " ".join(kind.default for kind in kinds)}
+        if headers:
+            told["headers"] = headers
+        return {**told, "content": {"application/json": content}}
+
+
+def _refusal(door: Door) -> Any:
+    """The type of a door's errors."""
+    return get_type_hints(door.shape)["return"]
+
+
+def _tags(routes: list[_Documented]) -> dict[str, str]:
+    """What each door is for, as its module says."""
+    modules = {each.door.name: inspect.getmodule(each.route.handler) for each in routes}
+    return {name: (inspect.getdoc(of) or "").partition("\n")[0] for name, of in modules.items()}
+
+
+def _parameter(parameter: Parameter, schemas: _Schemas) -> Item:
+    return {
+        "name": parameter.name,
+        "in": parameter.place,
+        "description": parameter.says,
+        "required": parameter.place == "path",
+        "schema": schemas.one_of((parameter.kind,)),
+    }
+
+
+def _body(body: Body, schemas: _Schemas) -> Item:
+    content = {"schema": schemas.one_of((body.kind,)), "example": body.example}
+    return {"required": True, "content": {"application/json": content}}
+
+
+def _reply(reply: Reply, schemas: _Schemas) -> Item:
+    content: Item = {}
+    if reply.kinds:
+        content["application/json"] = {"schema": schemas.one_of(reply.kinds)}
+    if reply.events:
+        content["text/event-stream"] = {"schema": {"type": "string"}, "example": reply.events}
+    told: Item = {"description": reply.says}
+    if reply.job:
+        told["headers"] = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+    return {**told, "content": content} if content else told

@@ -1,0 +1,87 @@
+"""Routes: what is asked where, who may ask, and what is answered.
+
+The API document is written from them, so a route that says nothing of its answers cannot be.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from aiohttp import web
+
+from gateway.errors import GatewayError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Refusals = tuple[type[GatewayError], ...]
+
+
+class Access(StrEnum):
+    """What a route lets its caller do."""
+
+    OPEN = "open"
+    MAKE = "make"
+    READ = "read"
+    CANCEL = "cancel"
+
+
+class Parameter(NamedTuple):
+    """What a route reads beside a body. Only those in the path must be there."""
+
+    name: str
+    place: Literal["path", "query", "header"]
+    says: str
+    kind: Any = str
+
+
+class Body(NamedTuple):
+    """A JSON body.
+
+    Attributes:
+        kind: the struct that decodes it.
+        example: one that is accepted.
+        needs: the fields that must be there. The struct lets them be absent, so that who asks is
+            looked at before what is asked.
+    """
+
+    kind: type[msgspec.Struct]
+    example: Mapping[str, Any]
+    needs: tuple[str, ...] = ()
+
+
+class Reply(NamedTuple):
+    """An answer that is no refusal.
+
+    Attributes:
+        kinds: what its JSON is, one of these; none where it has none.
+        events: an example of its event stream; "" where it is none.
+        job: it names a job in `X-Request-Id`.
+    """
+
+    status: int
+    says: str
+    kinds: tuple[Any, ...] = ()
+    events: str = ""
+    job: bool = False
+
+
+class Route(NamedTuple):
+    """One method of one path. The handler's docstring says what it does.
+
+    Attributes:
+        refuses: what can go wrong here; what every route of its access may refuse is understood.
+        bare: a request without any credential may be answered too.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access
+    replies: tuple[Reply, ...]
+    body: Body | None = None
+    parameters: tuple[Parameter, ...] = ()
+    refuses: Refusals = ()
+    bare: bool = False
+
+
+JOB_ID = Parameter("id", "path", "The id of a request, as the answer that made it names it.")
