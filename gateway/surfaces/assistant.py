@@ -25,7 +25,14 @@ from gateway.events import Completed
 from gateway.jobs import Job, OnDisconnect, Owner, State
 from gateway.messages import Message, Request
 from gateway.modes import Mode, Modes
-from gateway.surfaces.assistant_events import completed, failure, format_of, sse_event, waiting
+from gateway.surfaces.assistant_events import (
+    completed,
+    fact,
+    failure,
+    format_of,
+    sse_event,
+    waiting,
+)
 from gateway.surfaces.door import (
     TOKEN_PARAMETER,
     Desk,
@@ -38,7 +45,7 @@ from gateway.surfaces.door import (
 from gateway.surfaces.idempotency import PARAMETER, repeat_of
 from gateway.surfaces.openai_request import portable
 from gateway.surfaces.route import JOB_ID, Access, Body, Reply, Route
-from gateway.surfaces.streams import CAUGHT_UP, PARAMETERS, REFUSES, Streams
+from gateway.surfaces.streams import CAUGHT_UP, PARAMETERS, REFUSES, Streams, cursor_of
 from gateway.tenants import Tenant
 
 FORM = "assistant"
@@ -122,7 +129,7 @@ _EXAMPLE = {
 }
 _SAYS = "The events `stage`, `status`, `response_chunk`, `action`, `complete` and `error`."
 _EVENTS = """\
-id: 1-1
+id: 1-0
 event: stage
 data: {"request_id":"…","stage":"processing"}
 
@@ -314,8 +321,9 @@ class Assistant:
         """What becomes of a request, from the reader's last event on."""
         principal = self._desk.principal(request)
         job = await self._core.own(principal, request.match_info["id"])
-        format = format_of(FORM, self._core, job, sse_event)
-        return await self._streams.serve(request, principal, job, format)
+        cursor = cursor_of(request)
+        format = format_of(FORM, self._core, job, sse_event, cursor)
+        return await self._streams.go_on(request, principal, job, format, fact(cursor))
 
     async def look(self, request: web.Request) -> web.Response:
         """How a request stands; all of its answer when it is over."""

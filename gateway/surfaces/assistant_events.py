@@ -1,8 +1,9 @@
 """A job's log as the events of the assistant, which its stream and the WebSocket both tell.
 
-Each event has the id of what it tells of. Where one fact is told by several events only the last
-has its id, and those before it repeat the id of the fact before: whoever is cut off between them
-comes back to all of them.
+Each event has an id of its own, and whoever comes back with it is told exactly the rest. Most tell
+of one fact of the log and have its id. Beside them: what is told while a job waits for its first
+attempt is counted from `0-0`, and an attempt begins with two events, the first of which is its
+`<attempt>-0`.
 """
 
 from collections.abc import Callable
@@ -53,15 +54,25 @@ def sse_event(told: Told) -> bytes:
     return sse.frame(told.data, event=told.name, id=str(told.id))
 
 
-def format_of(name: str, core: Core, job: Job, write: Write) -> Format:
-    """The assistant's events of one job, as `write` frames them."""
-    waits = job.state is State.QUEUED
-    return Format(
-        name,
-        lambda: Frames(core, job, write),
-        hello=b":\n",
-        aside=Place(core, job, write) if waits else None,
-    )
+def format_of(name: str, core: Core, job: Job, write: Write, cursor: Cursor | None) -> Format:
+    """The assistant's events of one job, as `write` frames them.
+
+    Args:
+        cursor: the last event that the reader has, who goes on at its `fact`.
+    """
+    aside: Callable[[Cursor], bytes] | None = None
+    if job.state is State.QUEUED:
+        aside = Place(core, job, write, cursor)
+    elif cursor is not None and not cursor.seq and cursor.attempt:
+        aside = Begun(job, write)
+    return Format(name, lambda: Frames(core, job, write), hello=b":\n", aside=aside)
+
+
+def fact(cursor: Cursor | None) -> Cursor:
+    """The last fact of the log that a reader has begun to be told of who holds `cursor`."""
+    if cursor is None or not cursor.attempt:
+        return START
+    return cursor if cursor.seq else cursor._replace(seq=1)
 
 
 class Frames:
@@ -72,6 +83,7 @@ class Frames:
         self._job_id = job.id
         self._write = write
         self._before = START
+        self._finalizing = False
         # Every event's data begins with it.
         self._head = b'{"request_id":%b' % _json(job.id)
 
@@ -82,7 +94,8 @@ class Frames:
             frames = self._write(Told("response_chunk", cursor, data))
         else:
             parts = self._parts(event)
-            ids = [self._before] * (len(parts) - 1) + [cursor]
+            first = cursor._replace(seq=0) if cursor.seq == 1 else self._before
+            ids = [first, cursor][-len(parts) :]
             frames = b"".join(
                 self._write(_told(name, id, self._job_id, data))
                 for id, (name, data) in zip(ids, parts, strict=False)
@@ -93,36 +106,61 @@ class Frames:
     def _parts(self, event: Event) -> list[tuple[str, Data]]:
         match event:
             case Started():
-                return list(_BEGUN)
+                self._finalizing = False
+                return [("stage", {"stage": "processing"}), _BEGUN]
             case Restarted(reason=reason):
-                return [("restart", {"reason": reason}), *_BEGUN]
+                self._finalizing = False
+                return [("restart", {"reason": reason}), _BEGUN]
             case Routed():
                 return [("stage", {"stage": "generating"})]
             case ToolCall():
                 return [("action", action(event))]
+            case Usage() if not self._finalizing:
+                # It comes after all output.
+                self._finalizing = True
+                return [_FINALIZING]
             case Completed():
                 told = ("complete", completed(self._core.ended(self._job_id)))
-                return [("stage", {"stage": "finalizing"}), told]
+                return [told] if self._finalizing else [_FINALIZING, told]
             case Failed() | Cancelled() | Expired():
                 return [("error", failure(event))]
         return []
 
 
-_BEGUN: tuple[tuple[str, Data], ...] = (
-    ("stage", {"stage": "processing"}),
-    ("status", {"status": "processing"}),
-)
+_BEGUN: tuple[str, Data] = ("status", {"status": "processing"})
+_FINALIZING: tuple[str, Data] = ("stage", {"stage": "finalizing"})
+
+
+class Begun:
+    """What a reader is owed who was cut off between the two events that begin an attempt."""
+
+    def __init__(self, job: Job, write: Write) -> None:
+        self._job_id = job.id
+        self._write = write
+        self._told = False
+
+    def __call__(self, cursor: Cursor) -> bytes:
+        """The second of them, once."""
+        # A reader of an attempt that was lost goes on before the next one instead.
+        if self._told or cursor.seq != 1:
+            return b""
+        self._told = True
+        name, data = _BEGUN
+        return self._write(_told(name, cursor, self._job_id, data))
 
 
 class Place:
     """What a reader of a waiting job is told beside its log: the place in line, as it changes."""
 
-    def __init__(self, core: Core, job: Job, write: Write) -> None:
+    def __init__(self, core: Core, job: Job, write: Write, before: Cursor | None) -> None:
+        """Tell a reader whose last event was `before`; None for one who has read nothing yet."""
         self._core = core
         self._job = job
         self._write = write
         self._position: int | None = None
         self._cursor: Cursor | None = None
+        # How many events have been told of the wait for the first attempt, less one.
+        self._seq = before.seq if before is not None and not before.attempt else -1
 
     def __call__(self, cursor: Cursor) -> bytes:
         """The news for a reader whose last event was `cursor`; none once the log has gone on."""
@@ -132,13 +170,17 @@ class Place:
         position = standing.get("position")
         if position is None or position == self._position:
             return b""
-        frames = self._frame("status", cursor, standing)
-        if self._cursor is None:
-            frames = self._frame("stage", cursor, {"stage": "queued"}) + frames
+        frames = b""
+        if self._cursor is None and self._seq < 0:
+            frames = self._frame("stage", cursor, {"stage": "queued"})
+        frames += self._frame("status", cursor, standing)
         self._position, self._cursor = position, cursor
         return frames
 
     def _frame(self, name: str, cursor: Cursor, data: Data) -> bytes:
+        if not cursor.attempt:
+            self._seq += 1
+            cursor = Cursor(0, self._seq)
         return self._write(_told(name, cursor, self._job.id, data))
 
 

@@ -24,9 +24,9 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from gateway.engine.core import Core, Principal
 from gateway.errors import Forbidden, InvalidRequest, StoreUnavailable
 from gateway.jobs import Job
-from gateway.log import START
+from gateway.log import Cursor
 from gateway.surfaces.assistant import shape
-from gateway.surfaces.assistant_events import Told, format_of
+from gateway.surfaces.assistant_events import Told, fact, format_of
 from gateway.surfaces.door import Desk, Door
 from gateway.surfaces.event_stream import EventStream
 from gateway.surfaces.format import Format
@@ -60,9 +60,9 @@ def message(told: Told) -> bytes:
     return text_frame(text)
 
 
-def messages(core: Core, job: Job) -> Format:
-    """The messages of one job."""
-    return format_of(FORM, core, job, message)._replace(hello=b"", beat=_PING)
+def messages(core: Core, job: Job, cursor: Cursor | None) -> Format:
+    """The messages of one job, for a reader whose last one was `cursor`."""
+    return format_of(FORM, core, job, message, cursor)._replace(hello=b"", beat=_PING)
 
 
 class WebSockets:
@@ -100,15 +100,16 @@ class WebSockets:
         principal = self._desk.principal(request)
         self._check_origin(request)
         job = await self._core.own(principal, request.match_info["id"])
-        cursor = cursor_of(request) or START
+        cursor = cursor_of(request)
         connection = web.WebSocketResponse(
             compress=False, max_msg_size=_MESSAGE_MOST_BYTES, timeout=_GOODBYE_S
         )
         if not connection.can_prepare(request):
             raise InvalidRequest("This path takes WebSocket handshakes only.", field="Upgrade")
         connection.headers["X-Request-Id"] = job.id
-        format = messages(self._core, job)
-        async with self._streams.place(request, principal, job, format, cursor) as stream:
+        format = messages(self._core, job, cursor)
+        place = self._streams.place(request, principal, job, format, fact(cursor))
+        async with place as stream:
             with suppress(ConnectionError):
                 await self._serve(request, connection, stream, principal, job)
         return connection

@@ -101,11 +101,11 @@ async def test_a_waiting_job_is_told_its_place(gateway: Gateway) -> None:
         ahead, job_id = await made(gateway, model=SILENT), await made(gateway)
         async with connected(gateway, job_id) as connection:
             assert await following(connection, job_id) == Told("stage", "0-0", {"stage": "queued"})
-            for position in (2, 1):
+            for id, position in (("0-1", 2), ("0-2", 1)):
                 status = await following(connection, job_id)
                 assert status.data.pop("estimated_wait_time")
                 want = {"status": "queued", "position": position}
-                assert status == Told("status", "0-0", want)
+                assert status == Told("status", id, want)
                 if position == 2:
                     await gateway.ask("POST", f"/cancel_request/{ahead}", headers=bearer(CODE))
             await gateway.ask("POST", f"/cancel_request/{running}", headers=bearer(CODE))
@@ -117,7 +117,7 @@ async def test_every_cursor_goes_on_from_there(gateway: Gateway) -> None:
     """Exactly the rest; a caught-up reader is told goodbye."""
     job_id = await made(gateway)
     await gateway.over(job_id)
-    for cursor in ("0-0", "1-1", "1-3", "1-6"):
+    for cursor in ("0-0", "0-3", "1-0", "1-1", "1-3", "1-5", "1-6"):
         async with connected(gateway, job_id, f"?last_event_id={cursor}") as connection:
             assert await rest(connection, job_id) == (await told(gateway, job_id, cursor), 1000)
 
