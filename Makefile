@@ -26,7 +26,7 @@ test: $(VENV)/tests tests/node/node_modules
 	@$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
 
 faults: $(VENV)/tests
-	@FAULTS=long $(BIN)/python -m pytest -s tests/e2e tests/faults
+	@FAULTS=long $(BIN)/python -m pytest -s tests/e2e tests/faults tests/surfaces/test_openapi_answers.py
 
 check: lint types test
 

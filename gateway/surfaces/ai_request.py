@@ -32,7 +32,7 @@ from gateway.surfaces.answers import Answers, key_of
 from gateway.surfaces.door import Desk, Door, answer, decode, has_credential, text_field
 from gateway.surfaces.idempotency import PARAMETER, Repeat, repeat_of
 from gateway.surfaces.polled import POLLED, Refusal, callback_body, polled
-from gateway.surfaces.route import JOB_ID, Access, Body, Parameter, Reply, Route
+from gateway.surfaces.route import JOB_ID, PRIORITY, Access, Body, Parameter, Reply, Route
 from gateway.tenants import RequestType, Tenant
 
 FORM = "ai_request"
@@ -43,6 +43,7 @@ _MAX_TOKENS = 1000
 _BATCH_MOST = 100
 _WAIT = re.compile(r"\d{1,2}(\.\d{1,3})?", re.ASCII)
 _WAIT_MOST_S = 60
+_WAIT_S = Annotated[float, msgspec.Meta(ge=0, le=_WAIT_MOST_S)]
 _WAIT_SAYS = f"Seconds, from 0 to {_WAIT_MOST_S}, to wait for the request to be over."
 
 # What the API document says of parts that are read, or written, one by one.
@@ -68,7 +69,7 @@ class AiRequest(msgspec.Struct, frozen=True):
     request: str | None = None
     callback_url: str | None = None
     model: str | None = None
-    priority: int | None = None
+    priority: Annotated[int, PRIORITY] | None = None
 
 
 class AiRequestBatch(msgspec.Struct, frozen=True):
@@ -155,7 +156,7 @@ class JobQueue:
                     self.poll,
                     Access.READ,
                     (Reply(200, "How it stands.", POLLED, job=True),),
-                    parameters=(JOB_ID, Parameter("wait", "query", _WAIT_SAYS)),
+                    parameters=(JOB_ID, Parameter("wait", "query", _WAIT_SAYS, _WAIT_S)),
                     refuses=(InvalidRequest, JobNotFound),
                     bare=not poll_needs_app_code,
                 ),

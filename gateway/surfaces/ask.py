@@ -4,7 +4,7 @@
 the few fields that the door's document shows.
 """
 
-from typing import Literal, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 import msgspec
 from aiohttp import web
@@ -20,7 +20,7 @@ from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, repeat_of
 from gateway.surfaces.openai_error import OpenAIDoor, shape
 from gateway.surfaces.openai_request import priority
-from gateway.surfaces.route import Access, Body, Reply, Route
+from gateway.surfaces.route import PRIORITY, Access, Body, Reply, Route
 from gateway.surfaces.status import ALIVE, Standing
 
 FORM = "ask"
@@ -43,7 +43,7 @@ class AskRequest(msgspec.Struct, frozen=True):
     stream: bool | None = None
     model: str | None = None
     app_code: str | None = None
-    priority: int | None = None
+    priority: Annotated[int, PRIORITY] | None = None
     on_disconnect: Literal["cancel", "continue"] | None = None
 
     def messages(self) -> tuple[Message, ...]:

@@ -4,7 +4,7 @@
 https://platform.openai.com/docs/api-reference/chat
 """
 
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 from aiohttp import web
@@ -27,7 +27,7 @@ from gateway.surfaces.openai_request import (
     priority,
     sampling,
 )
-from gateway.surfaces.route import Access, Body, Parameter, Reply, Route
+from gateway.surfaces.route import PRIORITY, Access, Body, Parameter, Reply, Route
 
 FORM = "openai"
 
@@ -49,7 +49,7 @@ class CompletionRequest(msgspec.Struct, frozen=True):
     tools: list[dict[str, Any]] | None = None
     user: str | None = None
     app_code: str | None = None
-    priority: int | None = None
+    priority: Annotated[int, PRIORITY] | None = None
     on_disconnect: Literal["cancel", "continue"] | None = None
 
     @property

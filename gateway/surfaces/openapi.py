@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, NotRequired, TypedDict, get_type_hints
 
 import msgspec
 from aiohttp import web
@@ -86,6 +86,22 @@ _HEADERS: Item = {
 }
 
 
+_REFUSAL_HEADERS = {
+    401: ("WWW-Authenticate", "WwwAuthenticate"),
+    429: ("Retry-After", "RetryAfter"),
+    503: ("Retry-After", "RetryAfter"),
+}
+
+
+class ServerSentEvent(TypedDict):
+    """One event of a stream: a schema of `text/event-stream` is that of each of its events."""
+
+    data: str
+    event: NotRequired[str]
+    id: NotRequired[str]
+    retry: NotRequired[int]
+
+
 class ApiDocument:
     """The route, and the document over all doors."""
 
@@ -127,8 +143,10 @@ def document(doors: Iterable[Door], public_url: str | None) -> Item:
     for body in bodies.values():
         schemas.require(body)
     paths: defaultdict[str, Item] = defaultdict(dict)
+    responses: Item = {}
     for each in routes:
         paths[each.path][each.route.method.lower()] = each.operation(schemas)
+        responses |= each.refusals(schemas)
     about = {"title": "AI streaming gateway", "version": __version__}
     told: Item = {"openapi": "3.1.1", "info": {**about, "description": _DESCRIPTION}}
     if public_url is not None:
@@ -139,6 +157,7 @@ def document(doors: Iterable[Door], public_url: str | None) -> Item:
         "paths": dict(paths),
         "components": {
             "schemas": schemas.components,
+            "responses": responses,
             "headers": _HEADERS,
             "securitySchemes": _SCHEMES,
         },
@@ -179,13 +198,15 @@ class _Documented(NamedTuple):
 
     def kinds(self) -> Iterator[Any]:
         """Every type whose schema is asked for."""
-        yield _refusal(self.door)
+        yield _error_of(self.door)
         if self.route.body is not None:
             yield self.route.body.kind
         for parameter in self.route.parameters:
             yield parameter.kind
         for reply in self.route.replies:
             yield from reply.kinds
+            if reply.events:
+                yield ServerSentEvent
 
     def operation(self, schemas: _Schemas) -> Item:
         """The operation object."""
@@ -216,8 +237,16 @@ class _Documented(NamedTuple):
         for status, kinds in sorted(self._refused().items()):
             if status in told:
                 raise AssertionError(f"{self.path}: {status} is an answer and a refusal")
-            told[status] = self._refusals(status, kinds, schemas)
+            told[status] = {"$ref": f"#/components/responses/{self._name(kinds)}"}
         return {str(status): response for status, response in told.items()}
+
+    def refusals(self, schemas: _Schemas) -> Item:
+        """Every refusal that the route may answer, as components by their names."""
+        found = self._refused().items()
+        return {self._name(kinds): self._refusal(status, kinds, schemas) for status, kinds in found}
+
+    def _name(self, kinds: list[type[GatewayError]]) -> str:
+        return "-".join([self.door.name, *(kind.__name__ for kind in kinds)])
 
     def _refused(self) -> dict[int, list[type[GatewayError]]]:
         """Every error that the route may end with, by its status at this door."""
@@ -228,27 +257,23 @@ class _Documented(NamedTuple):
         if route.body is not None:
             kinds += _OF_A_BODY
         found: defaultdict[int, list[type[GatewayError]]] = defaultdict(list)
-        for kind in dict.fromkeys(kinds):
+        for kind in sorted(set(kinds), key=lambda kind: kind.__name__):
             found[self.door.status(kind)].append(kind)
         return found
 
-    def _refusals(self, status: int, kinds: list[type[GatewayError]], schemas: _Schemas) -> Item:
-        headers = {}
-        if status in (429, 503):
-            headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
-        if status == 401:
-            headers["WWW-Authenticate"] = {"$ref": "#/components/headers/WwwAuthenticate"}
+    def _refusal(self, status: int, kinds: list[type[GatewayError]], schemas: _Schemas) -> Item:
+        told: Item = {"description": " ".join(kind.default for kind in kinds)}
+        if status in _REFUSAL_HEADERS:
+            name, component = _REFUSAL_HEADERS[status]
+            told["headers"] = {name: {"$ref": f"#/components/headers/{component}"}}
         content = {
-            "schema": schemas.one_of((_refusal(self.door),)),
+            "schema": schemas.one_of((_error_of(self.door),)),
             "examples": {kind.__name__: {"value": self.door.shape(kind())} for kind in kinds},
         }
-        told: Item = {"description": " ".join(kind.default for kind in kinds)}
-        if headers:
-            told["headers"] = headers
         return {**told, "content": {"application/json": content}}
 
 
-def _refusal(door: Door) -> Any:
+def _error_of(door: Door) -> Any:
     """The type of a door's errors."""
     return get_type_hints(door.shape)["return"]
 
@@ -279,7 +304,8 @@ def _reply(reply: Reply, schemas: _Schemas) -> Item:
     if reply.kinds:
         content["application/json"] = {"schema": schemas.one_of(reply.kinds)}
     if reply.events:
-        content["text/event-stream"] = {"schema": {"type": "string"}, "example": reply.events}
+        schema = schemas.one_of((ServerSentEvent,))
+        content["text/event-stream"] = {"schema": schema, "example": reply.events}
     told: Item = {"description": reply.says}
     if reply.job:
         told["headers"] = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}

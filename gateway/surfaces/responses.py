@@ -5,7 +5,7 @@ https://platform.openai.com/docs/guides/background
 """
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
@@ -36,7 +36,7 @@ from gateway.surfaces.response_object import (
     place_after,
     whole,
 )
-from gateway.surfaces.route import Access, Body, Parameter, Reply, Route
+from gateway.surfaces.route import PRIORITY, Access, Body, Parameter, Reply, Route
 from gateway.surfaces.streams import CAUGHT_UP
 from gateway.surfaces.streams import REFUSES as UNREADABLE
 
@@ -65,7 +65,7 @@ class ResponseRequest(msgspec.Struct, frozen=True):
     prompt: Any = None
     user: str | None = None
     app_code: str | None = None
-    priority: int | None = None
+    priority: Annotated[int, PRIORITY] | None = None
     on_disconnect: Literal["cancel", "continue"] | None = None
 
 

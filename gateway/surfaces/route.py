@@ -84,4 +84,9 @@ class Route(NamedTuple):
     bare: bool = False
 
 
+# Of a number in a body: its place in the queue. Others are refused with a sentence.
+PRIORITY = msgspec.Meta(
+    description="0 is first, 9 is last; none is better than the app's own.",
+    extra_json_schema={"minimum": 0, "maximum": 9},
+)
 JOB_ID = Parameter("id", "path", "The id of a request, as the answer that made it names it.")

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from math import inf
 from random import Random
+from typing import Annotated
 
+import msgspec
 from aiohttp import HttpVersion11, web
 from aiohttp_sse import EventSourceResponse
 
@@ -21,11 +23,12 @@ from gateway.surfaces.format import Format
 from gateway.surfaces.route import JOB_ID, Parameter, Reply
 
 # What every route says that serves a job's stream by the reader's cursor.
-_CURSOR = "The id of the last event that was read; what follows it is sent. {}"
+_SAYS = "The id of the last event that was read; what follows it is sent. {}"
+_ID = Annotated[str, msgspec.Meta(pattern=r"^\d{1,9}-\d{1,9}$", examples=["1-57"])]
 PARAMETERS = (
     JOB_ID,
-    Parameter("Last-Event-ID", "header", _CURSOR.format("It beats the one in the query.")),
-    Parameter("last_event_id", "query", _CURSOR.format("For readers who cannot set headers.")),
+    Parameter("Last-Event-ID", "header", _SAYS.format("It beats the one in the query."), _ID),
+    Parameter("last_event_id", "query", _SAYS.format("For readers who cannot set headers."), _ID),
 )
 REFUSES = (BadCursor, JobNotFound, CursorConflict, Gone)
 CAUGHT_UP = Reply(204, "Everything has been read: EventSource does not come again.")
