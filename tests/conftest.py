@@ -5,6 +5,15 @@ from collections.abc import Generator
 
 import pytest
 
+# What test files share explains its failures as they do. Said here, before anything imports it.
+for _shared in (
+    "tests.engine.rig",
+    "tests.stores.conformance",
+    "tests.stores.callback_conformance",
+    "tests.stores.conversation_conformance",
+):
+    pytest.register_assert_rewrite(_shared)
+
 _STRICT = os.environ.get("CI") == "true"
 
 
