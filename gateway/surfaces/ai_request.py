@@ -22,8 +22,10 @@ from gateway.errors import (
     JobNotFound,
     NotFound,
     RateLimited,
+    TooLarge,
     Unauthenticated,
     Unavailable,
+    UnsupportedMediaType,
     UnsupportedRequestType,
 )
 from gateway.jobs import Callback, Job, Lane, OnFailure, State
@@ -77,6 +79,12 @@ class AiRequestBatch(msgspec.Struct, frozen=True):
 
     app_code: str | None = None
     requests: list[Annotated[msgspec.Raw, _REQUEST]] | None = None
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who cancels: the body of `/cancel_request/{id}`, where no header says it."""
+
+    app_code: str | None = None
 
 
 class Accepted(TypedDict):
@@ -167,7 +175,7 @@ class JobQueue:
                     Access.CANCEL,
                     (Reply(200, "It is over.", (Accepted,), job=True),),
                     parameters=(JOB_ID,),
-                    refuses=(JobNotFound,),
+                    refuses=(InvalidRequest, UnsupportedMediaType, TooLarge, JobNotFound),
                 ),
             ],
         )
@@ -300,7 +308,7 @@ class JobQueue:
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Stop a job of the caller's; one that is over stays as it is."""
-        principal = self._desk.principal(request)
+        principal = self._desk.principal(request, await self._code(request))
         before = await self._own(principal, request.match_info["id"])
         after = await self._core.cancel(before)
         if before.state.final or after.state is not State.CANCELLED:
@@ -309,6 +317,12 @@ class JobQueue:
             message = "Request cancelled"
         told: Accepted = {"status": "success", "request_id": after.id, "message": message}
         return answer(told, request_id=after.id)
+
+    async def _code(self, request: web.Request) -> str | None:
+        """The app code out of the body, which need not be there."""
+        if has_credential(request) or not request.body_exists:
+            return None
+        return decode(await self._desk.body(request), Caller).app_code
 
 
 def _required(name: str, value: str | None) -> str:

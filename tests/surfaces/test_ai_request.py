@@ -235,6 +235,29 @@ async def test_any_job_of_the_caller_can_be_polled_and_cancelled(
     await n8n.arrived(1)
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"app_code": CODE}, 200),
+        ({"app_code": OTHER_CODE}, 404),
+        ({"app_code": "wrong"}, 401),
+        ({"app_code": 5}, 400),
+        ({}, 401),
+        (None, 401),
+    ],
+)
+async def test_who_cancels_may_say_so_in_the_body(
+    gateway: Gateway, body: dict[str, Any] | None, status: int
+) -> None:
+    """As at every call of this door; without a header only that counts."""
+    job_id = await gateway.queue(STUCK)
+    reply = await gateway.ask("POST", f"/cancel_request/{job_id}", json=body)
+    assert reply.status == status
+    assert (await gateway.poll(job_id))["status"] == (
+        "cancelled" if status == 200 else "processing"
+    )
+
+
 # -- batches --------------------------------------------------------------------------------------
 
 
