@@ -26,8 +26,8 @@ from gateway.errors import (
     UnsupportedMediaType,
 )
 from gateway.surfaces.door import TOKEN_PARAMETER, Door, answer
-from gateway.surfaces.polled import Refusal
 from gateway.surfaces.route import Access, Body, Parameter, Refusals, Reply, Route
+from gateway.surfaces.status import shape
 
 Item = dict[str, Any]
 
@@ -118,7 +118,7 @@ class ApiDocument:
             Access.OPEN,
             (Reply(200, "An OpenAPI document.", (dict[str, Any],)),),
         )
-        self.door = Door("openapi", _shape, [route])
+        self.door = Door("openapi", shape, [route])
         self._doors = [*doors, self.door]
         self._public_url = public_url
 
@@ -129,10 +129,6 @@ class ApiDocument:
     @cached_property
     def _encoded(self) -> msgspec.Raw:
         return msgspec.Raw(msgspec.json.encode(document(self._doors, self._public_url)))
-
-
-def _shape(error: GatewayError) -> Refusal:
-    return {"status": "error", "error_code": error.code, "message": str(error)}
 
 
 def document(doors: Iterable[Door], public_url: str | None) -> Item:

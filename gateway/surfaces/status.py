@@ -55,7 +55,7 @@ class Health:
         self._uptime_s = uptime_s
         self.door = Door(
             "status",
-            _shape,
+            shape,
             [
                 Route(
                     "GET",
@@ -102,7 +102,8 @@ class Health:
         return answer({"status": "draining" if self._core.draining else "full"}, status=503)
 
 
-def _shape(error: GatewayError) -> Refusal:
+def shape(error: GatewayError) -> Refusal:
+    """An error in the words of the job queue, which names it as the gateway does."""
     return {"status": "error", "error_code": error.code, "message": str(error)}
 
 
