@@ -14,6 +14,7 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
+from msgspec.structs import replace
 from rich.console import Console
 from rich.markup import escape
 
@@ -29,6 +30,8 @@ MODEL = "simulator/simulator?gap=0.06"
 PROMPT = "Why is the sky blue?"
 _LOOK_AGAIN_S = 0.05
 _PAGE = Path(__file__).with_name("demo.html")
+# Callbacks that the page can still show; the oldest is forgotten first.
+_CALLBACKS_MOST = 100
 
 
 class Visitor:
@@ -38,8 +41,10 @@ class Visitor:
         self._gateway = gateway
         self._keys = keys
         self._console = console
+        self._callbacks: dict[str, bytes] = {}
         site = web.Application()
         site.router.add_get("/", self._page)
+        site.router.add_get("/callback/{name}", self._called)
         site.router.add_post("/callback/{name}", self._callback)
         self._runner = web.AppRunner(site, access_log=None, shutdown_timeout=1.0)
 
@@ -51,13 +56,30 @@ class Visitor:
         await self._runner.cleanup()
 
     async def _page(self, request: web.Request) -> web.Response:
+        nonce = secrets.token_urlsafe(16)
         text = _PAGE.read_text("utf-8").replace("{{gateway}}", self._gateway)
-        return web.Response(text=text, content_type="text/html")
+        response = web.Response(text=text.replace("{{nonce}}", nonce), content_type="text/html")
+        sockets = self._gateway.replace("http", "ws", 1)
+        response.headers["Content-Security-Policy"] = (
+            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
+            f"img-src data:; connect-src 'self' {self._gateway} {sockets}"
+        )
+        return response
+
+    async def _called(self, request: web.Request) -> web.Response:
+        """The callback that came to that address; 204 while none has."""
+        body = self._callbacks.get(request.match_info["name"])
+        if body is None:
+            return web.Response(status=204)
+        return web.Response(body=body, content_type="application/json")
 
     async def _callback(self, request: web.Request) -> web.Response:
         body = await request.read()
         if not webhooks.verify(request.headers, body, self._keys, time.time()):
             return web.json_response({"message": "The signature is wrong."}, status=401)
+        self._callbacks[request.match_info["name"]] = body
+        if len(self._callbacks) > _CALLBACKS_MOST:
+            self._callbacks.pop(next(iter(self._callbacks)))
         told = json.loads(body)
         self._console.print(
             f"[green]A callback arrived[/], signed: {told.get('output_tokens')} tokens, "
@@ -83,7 +105,8 @@ async def run(port: int) -> int:
         visitor = Visitor(own_url, keys, console)
         await visitor.start(visitors)
         taken.close()
-        serving = asyncio.ensure_future(serve(config))
+        # What the configuration warns of is said below, in the demo's own words.
+        serving = asyncio.ensure_future(serve(replace(config, warnings=())))
         try:
             request_id = await _first_request(own_url, serving)
             if request_id is not None:
@@ -155,9 +178,10 @@ async def _first_request(url: str, serving: asyncio.Future[int]) -> str | None:
 def _tell(console: Console, url: str, visitor_url: str, request_id: str) -> None:
     """Print what to open and what to paste."""
     console.print(
-        "\n[bold]The gateway is running, with a simulated model.[/] Ctrl-C ends it.\n\n"
+        "\n[bold]The gateway is running, with a simulated model.[/] Ctrl-C ends it.\n"
+        f"It lets everybody on this machine in, as the app “{APP}”.\n\n"
         "[bold]Open in a browser[/]\n"
-        f"  {visitor_url}/  asks, and shows the answer as it comes\n"
+        f"  {visitor_url}/  asks, and shows the answer at four doors\n"
         f"  {url}/health  how the gateway is\n\n"
         "[bold]Paste into another terminal[/]"
     )
@@ -176,13 +200,13 @@ def lines(url: str, visitor_url: str, request_id: str) -> list[tuple[str, str]]:
     stream_url = """python3 -c 'import json, sys; print(json.load(sys.stdin)["streamUrl"])'"""
     return [
         (
-            "Ask. The answer is made in the background.",
-            f"curl -sS {url}/ai_request -H 'Content-Type: application/json' "
+            "Ask. The answer is made in the background, and its request_id fetches it.",
+            f"curl -sS -w '\\n' {url}/ai_request -H 'Content-Type: application/json' "
             f"""-d '{{"request_type": "chat", "request": "{PROMPT}"}}'""",
         ),
         (
             "Read the answer to a request that was made when the demo began.",
-            f"curl -sS {url}/get_request/{request_id}",
+            f"curl -sS -w '\\n' {url}/get_request/{request_id}",
         ),
         (
             "Ask, and watch the answer stream. A signed callback arrives here when it is whole.",

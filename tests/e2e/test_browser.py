@@ -1,26 +1,21 @@
 """A real browser's EventSource, behind a line that is cut again and again."""
 
 import asyncio
-import contextlib
 import json
-import os
-import shutil
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import pytest
 from aiohttp import web
 
+from tests.chromium import browser, needs_chromium
 from tests.e2e import calls
 from tests.e2e.calls import Inbox
 from tests.e2e.proxy import Proxy
 from tests.e2e.servers import Server
 
-CHROMIUM = shutil.which("chromium")
 PROMPT = " ".join(f"wört{number}\n🙂" for number in range(60))
 # Reads as any page does, and never closes: it is the gateway that ends it. Where the browser
 # has given up connecting, the page waits for longer than any reconnect and tells what it has.
@@ -35,30 +30,6 @@ PAGE = """<!doctype html><meta charset="utf-8"><script>
     setTimeout(() => fetch("/told", { method: "POST", body }), 2500);
   };
 </script>"""
-# Nothing but loopback is reached, and nothing of the machine's own profile is touched.
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-default-apps", "--no-proxy-server",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)  # fmt: skip
-
-
-@asynccontextmanager
-async def browser(profile: Path, url: str) -> AsyncIterator[None]:
-    """Chromium with a page open; ended with all its processes."""
-    assert CHROMIUM is not None
-    process = await asyncio.create_subprocess_exec(
-        CHROMIUM, *FLAGS, f"--user-data-dir={profile}", url,
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
 
 
 @asynccontextmanager
@@ -85,7 +56,7 @@ async def page(stream_url: str) -> AsyncIterator[tuple[str, asyncio.Future[Any]]
         await runner.cleanup()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@needs_chromium
 async def test_a_browser_reads_the_whole_text(
     gateway: Server, inbox: Inbox, tmp_path: Path
 ) -> None:
