@@ -7,7 +7,7 @@ import random
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from ipaddress import ip_network
 from math import inf
 from pathlib import Path
@@ -21,6 +21,7 @@ from gateway import __version__, origins, webhooks
 from gateway import config as configs
 from gateway.catalog import PROVIDERS
 from gateway.config import Config, Settings
+from gateway.conversations import Conversations
 from gateway.destinations import Policy, check_url
 from gateway.engine.auth import Auth, new_stream_secret
 from gateway.engine.bounds import Bounds, Timeouts
@@ -38,7 +39,10 @@ from gateway.providers.simulator import Simulator
 from gateway.providers.together import Together
 from gateway.stores import Store
 from gateway.stores.conversations import MemoryConversations
+from gateway.stores.database import Database
 from gateway.stores.memory import MemoryStore
+from gateway.stores.sqlite import SqliteStore
+from gateway.stores.sqlite_conversations import SqliteConversations
 from gateway.surfaces import cors
 from gateway.surfaces.ai_request import CheckUrl, JobQueue
 from gateway.surfaces.ask import AskDoor
@@ -113,14 +117,15 @@ def _text(file: Path) -> str | None:
 def build(config: Config, patience: Patience = Patience()) -> web.Application:  # noqa: B008
     """The whole gateway as an application that starts and stops with its server."""
     settings = config.settings
-    store = MemoryStore()
+    store, conversations = _stores(settings)
     providers = _providers(settings)
     checkup = Checkup(providers, PROVIDERS)
     policy_of = _policies(config)
     notifier = Notifier(
         store=store,
         dialer=HttpDialer(__version__, timeout_s=settings.callback_timeout),
-        policy_of=lambda name: policy_of[name],
+        # A stored callback may be of an app that has left the configuration.
+        policy_of=lambda name: policy_of.get(name) or _policy(settings),
         rewrites=settings.callback_origin_rewrites,
         keys=webhooks.parse_secrets(" ".join(settings.callback_secret)),
         clock=WallClock(),
@@ -142,7 +147,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     app = web.Application(client_max_size=settings.max_body_bytes)
     app[CORE] = core
     desk = _desk(core, settings, patience)
-    doors = _doors(desk, config, patience, checkup, policy_of)
+    doors = _doors(desk, config, patience, checkup, policy_of, conversations)
     doors.append(ApiDocument(doors, public_url=settings.public_url).door)
     app.middlewares.append(strays(doors))
     routes = [
@@ -155,6 +160,14 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     app.cleanup_ctx.append(_life(store, providers, checkup, notifier, core))
     app.on_shutdown.append(_farewell(store, notifier, core))
     return app
+
+
+def _stores(settings: Settings) -> tuple[Store, Conversations]:
+    """In the folder that is configured, or else in memory."""
+    if not settings.data_dir:
+        return MemoryStore(), MemoryConversations()
+    database = Database(Path(settings.data_dir))
+    return SqliteStore(database), SqliteConversations(database)
 
 
 def _pages(config: Config) -> set[str]:
@@ -179,6 +192,7 @@ def _doors(
     patience: Patience,
     checkup: Checkup,
     policy_of: Mapping[str, Policy],
+    conversations: Conversations,
 ) -> list[Door]:
     settings = config.settings
     streams = Streams(
@@ -195,7 +209,6 @@ def _doors(
     def may_call(field: str) -> CheckUrl:
         return lambda url, tenant: check_url(url, policy_of[tenant.name], field=field)
 
-    conversations = MemoryConversations()
     archive = Archive(desk, conversations)
     started = time.monotonic()
     return [
@@ -294,13 +307,12 @@ def _providers(settings: Settings) -> dict[str, Provider]:
 def _policies(config: Config) -> dict[str, Policy]:
     """Where the callbacks of each tenant may go: its own list, or else the gateway's."""
     settings = config.settings
-    return {
-        tenant.name: Policy.of(
-            tenant.callback_origins or settings.callback_allowed_origins,
-            dev_mode=settings.dev_mode,
-        )
-        for tenant in config.tenants
-    }
+    return {tenant.name: _policy(settings, tenant.callback_origins) for tenant in config.tenants}
+
+
+def _policy(settings: Settings, origins: Collection[str] | None = None) -> Policy:
+    allowed = origins or settings.callback_allowed_origins
+    return Policy.of(allowed, dev_mode=settings.dev_mode)
 
 
 def _auth(config: Config) -> Auth:

@@ -66,7 +66,8 @@ class Writer:
         self._on_full = on_full
         self._loop = asyncio.get_running_loop()
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="store-writer")
+        # A process that fails to stop the store still ends: what is not committed is not told.
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._closed = False
         self._thread.start()
 

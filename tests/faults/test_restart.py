@@ -1,0 +1,83 @@
+"""A gateway that keeps its jobs in a folder is killed, and another goes on in its place."""
+
+import signal
+from pathlib import Path
+
+from tests.e2e import calls, servers, wire
+from tests.e2e.calls import Inbox
+from tests.e2e.servers import Server
+
+SLOW = "together/echo?first=0.2&gap=0.02"
+PROMPT = calls.words("w", 40)
+
+
+def settings(tmp_path: Path) -> dict[str, str]:
+    """Links to streams outlive the process, and few jobs run at a time."""
+    return {"DATA_DIR": str(tmp_path / "data"), "JWT_SECRET": "s" * 40, "WORKERS": "4"}
+
+
+async def test_what_was_accepted_is_answered(
+    provider: Server, inbox: Inbox, tmp_path: Path
+) -> None:
+    """Waiting or running when the process is killed: each job has its one answer, its callback
+    and its stream, from the process that comes next."""
+    kept = settings(tmp_path)
+    with servers.gateway(tmp_path, provider.origin, **kept) as gateway:
+        over = await calls.queue(gateway.origin, "together/echo?first=0&gap=0", PROMPT)
+        first = await calls.polled(gateway.origin, over)
+        polled = [await calls.queue(gateway.origin, SLOW, PROMPT) for _ in range(12)]
+        urls = [
+            await calls.init(gateway.origin, inbox, SLOW, PROMPT, f"waits{n}") for n in range(4)
+        ]
+        gateway.send(signal.SIGKILL)
+        gateway.process.wait()
+    with servers.gateway(tmp_path, provider.origin, **kept) as again:
+        for job_id in polled:
+            said = await calls.polled(again.origin, job_id)
+            assert (said["status"], said["response"]["ai_response"]) == ("completed", PROMPT)
+        assert await calls.polled(again.origin, over) == first
+        await inbox.arrived(4)
+        assert inbox.posts == {f"waits{n}": 1 for n in range(4)}
+        assert {body["answer"] for body in inbox.bodies.values()} == {PROMPT}
+        for url in urls:
+            stream = await wire.stream(f"{again.origin}/stream/{url.partition('/stream/')[2]}")
+            text = "".join([frame.data async for frame in stream.frames()])
+            await stream.close()
+            assert text == PROMPT + "[DONE]"
+
+
+async def test_two_texts_are_never_spliced(provider: Server, inbox: Inbox, tmp_path: Path) -> None:
+    """An answer that is made again is whole for its workflow; who has read some of the lost one
+    is told to begin anew, and may."""
+    kept = settings(tmp_path)
+    with servers.gateway(tmp_path, provider.origin, **kept) as gateway:
+        url = await calls.init(gateway.origin, inbox, SLOW, PROMPT, name="cut")
+        stream = await wire.stream(url)
+        frames = stream.frames()
+        seen = [await anext(frames) for _ in range(20)]
+        gateway.send(signal.SIGKILL)
+        gateway.process.wait()
+        await stream.close()
+    with servers.gateway(tmp_path, provider.origin, **kept) as again:
+        place = f"/stream/{url.partition('/stream/')[2]}"
+        late = await wire.get(again.origin, f"{place}&last_event_id={seen[-1].id}")
+        assert late.status == 409
+        stream = await wire.stream(again.origin + place)
+        text = "".join([frame.data async for frame in stream.frames()])
+        await stream.close()
+        assert text == PROMPT + "[DONE]"
+        await inbox.arrived(1)
+        assert (inbox.posts, inbox.bodies["cut"]["answer"]) == ({"cut": 1}, PROMPT)
+
+
+async def test_a_folder_in_use_is_said_in_words(provider: Server, tmp_path: Path) -> None:
+    """A second gateway on it does not start, and says why without a traceback."""
+    kept = settings(tmp_path)
+    with servers.gateway(tmp_path, provider.origin, **kept):
+        environ = servers.environ(tmp_path, provider.origin) | kept
+        second = Server(["serve", "--conf", str(tmp_path)], environ)
+        code, said = second.ended(), "\n".join(second.lines)
+        second.close()
+    assert code == 1
+    assert "in use by another gateway" in said
+    assert "Traceback" not in said
