@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import structlog
 
-from gateway.errors import ProviderError
+from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused
 from gateway.providers import Provider
 
 log = structlog.get_logger(__name__)
@@ -65,6 +65,9 @@ async def _ask(provider: Provider) -> str:
             await provider.check()
     except TimeoutError:
         return "unreachable"
+    except (ProviderRefused, ProviderRateLimited):
+        # It knows the key. Not every server that speaks a provider's API lists its models.
+        return "connected"
     except ProviderError as error:
         return "unreachable" if error.retryable else "refused"
     return "connected"

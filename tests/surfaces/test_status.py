@@ -4,6 +4,8 @@ import asyncio
 import re
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from gateway.surfaces.status import in_days
 from tests.surfaces.running import CODE, SILENT, Gateway, bearer
@@ -57,6 +59,36 @@ async def test_a_provider_that_answers_is_connected(teller: Teller) -> None:
             said = (await gateway.get("/health")).json()
         assert said["together_ai_status"] == "connected"
         assert said["providers"]["together"] == "connected"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (404, "connected"),
+        (429, "connected"),
+        (401, "refused"),
+        (403, "refused"),
+        (500, "unreachable"),
+    ],
+)
+async def test_only_a_refused_key_is_refused(status: int, said: str) -> None:
+    """A server that has no list of models, or no time for it, is there all the same."""
+
+    async def models(request: web.Request) -> web.Response:
+        return web.json_response({"error": {"message": "no"}}, status=status)
+
+    server = web.Application()
+    server.router.add_get("/v1/models", models)
+    async with TestServer(server) as upstream:
+        where = str(upstream.make_url("/"))
+        async with (
+            Gateway(TOGETHER_AI_API_KEY="tgp_0123456789", TOGETHER_BASE_URL=where) as gateway,
+            asyncio.timeout(5),
+        ):
+            health = (await gateway.get("/health")).json()
+            while health["together_ai_status"] == "unknown":
+                health = (await gateway.get("/health")).json()
+            assert health["together_ai_status"] == said
 
 
 async def test_a_provider_out_of_reach_stops_nothing() -> None:
