@@ -25,9 +25,7 @@ _FLAGS = (
 
 _UNTIL = """
 new Promise((done) => {
-  const look = () => { if (CONDITION) done(true); };
-  const every = { subtree: true, childList: true, characterData: true, attributes: true };
-  new MutationObserver(look).observe(document, every);
+  const look = () => (CONDITION) ? done(true) : setTimeout(look, 20);
   look();
 })"""
 
@@ -73,7 +71,7 @@ class Tab:
         return result["result"].get("value")
 
     async def until(self, condition: str) -> None:
-        """Wait in the page until a condition is true, looking at each change of it."""
+        """Wait in the page until a condition is true."""
         script = _UNTIL.replace("CONDITION", condition)
         assert await self.value(script)
 
