@@ -16,7 +16,7 @@ import structlog
 
 from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
 from gateway.events import Completed, Delta, ToolCall, Usage
-from gateway.messages import Request
+from gateway.messages import Message, Request
 from gateway.providers import Output, surrogates
 
 BROKEN = "The connection to the AI service broke off."
@@ -61,10 +61,17 @@ def body(request: Request, model: str) -> dict[str, Any]:
     if request.tools:
         fields["tools"] = request.tools
     fields["model"] = model
-    fields["messages"] = request.messages
+    fields["messages"] = tuple(map(_turn, request.messages))
     fields["stream"] = True
     fields["stream_options"] = {"include_usage": True}
     return fields
+
+
+def _turn(message: Message) -> Message | dict[str, Any]:
+    """A turn as it is sent: one that only calls tools says null, which some servers insist on."""
+    if message.content is not None:
+        return message
+    return {**msgspec.to_builtins(message), "content": None}
 
 
 def failure(status: int, retry_after_s: float | None = None) -> ProviderError:

@@ -57,7 +57,8 @@ class CompletionRequest(msgspec.Struct, frozen=True):
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
 
-_OWN = frozenset({*CompletionRequest.__struct_fields__, *PARAMETERS})
+# The provider is told `user` too: it counts abuse by it.
+_OWN = frozenset({*CompletionRequest.__struct_fields__, *PARAMETERS}) - {"user"}
 
 
 class ModelObject(TypedDict):

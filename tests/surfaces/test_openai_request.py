@@ -27,12 +27,12 @@ async def test_the_provider_gets_what_is_not_the_gateways(teller: Teller) -> Non
         "frequency_penalty": -2,
         "logit_bias": {"50256": -100},
         "some_new_field": {"of": ["next", "year"]},
+        "user": "ann",
     }
     own = {
         "app_code": CODE,
         "priority": 9,
         "on_disconnect": "continue",
-        "user": "ann",
         "n": 1,
         "metadata": None,
     }
@@ -55,8 +55,9 @@ async def test_the_provider_gets_what_is_not_the_gateways(teller: Teller) -> Non
         job = await gateway.job(reply.headers["X-Request-Id"])
         assert (job.owner.user, job.priority) == ("ann", 9)
     (sent,) = teller.bodies
-    for message in sent["messages"]:
-        message.setdefault("content", None)
+    assert [message.pop("content", ...) for message in sent["messages"]] == [
+        message.pop("content") for message in messages
+    ]
     assert sent == {
         **passed,
         "model": "teller",
