@@ -329,6 +329,10 @@ def _warnings(
             "JWT_SECRET is not set: user tokens are refused, and links to streams end with this "
             "process.",
         ),
+        (
+            settings.redis_url is not None,
+            "REDIS_URL is set, but this version shares nothing through Redis.",
+        ),
         (not known, "No app is configured: every request is refused."),
         (
             codes_in_clear,

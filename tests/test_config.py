@@ -319,6 +319,7 @@ HASHED = APPS.replace("abc123hash", "sha256:" + "0" * 64)
         ({}, HASHED, None),
         ({"DEV_MODE": "true"}, HASHED, "DEV_MODE is on"),
         ({"ANONYMOUS_APP": "Shop"}, HASHED, "whoever brings no credential is Shop"),
+        ({"REDIS_URL": "redis://127.0.0.1:6379/0"}, HASHED, "shares nothing through Redis"),
         ({"JWT_SECRET": ""}, HASHED, "JWT_SECRET is not set"),
         ({"TOGETHER_AI_API_KEY": ""}, HASHED, "TOGETHER_AI_API_KEY is not set"),
         ({"DEFAULT_MODEL": "claude-x"}, HASHED, "ANTHROPIC_API_KEY is not set"),
