@@ -105,11 +105,6 @@ class Subscriber:
             self.stop is not None or self.channel.closed or self.channel.log.closed
         )
 
-    @property
-    def torn(self) -> bool:
-        """It has read all of its text, which was given up for another."""
-        return self.stop is not None and self.position >= self.stop
-
     def _restarted(self, at: int) -> None:
         if self._exact and self.stop is None:
             self.stop = at

@@ -78,8 +78,6 @@ class EventStream:
                 self._pump()
                 await self._turn
                 if not self._stalled:
-                    if self.subscriber.torn:
-                        self._say(self._format.torn)
                     return
                 await writer.drain()
                 self._stalled = False

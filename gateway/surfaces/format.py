@@ -23,7 +23,6 @@ class Format(NamedTuple):
         resumable: its events have ids, so that readers who are cut off come back for the rest;
             others are never cut for their age, and their hello is a part of what they read.
         beat: what shows that a silent connection lives.
-        torn: the last that a reader is told whose text is given up, where that is `exact`.
         aside: what a reader is to be told beside the log, given the id of its last event; asked
             at the beginning and at every look at the streams, and mostly nothing.
     """
@@ -35,7 +34,6 @@ class Format(NamedTuple):
     first: bytes = b""
     resumable: bool = True
     beat: bytes = sse.HEARTBEAT
-    torn: bytes = b""
     aside: Callable[[Cursor], bytes] | None = None
 
     def view(self, channel: Channel, *, chunked: bool) -> View:

@@ -268,16 +268,13 @@ class TextFramer:
         return sse.frame(held, id=id) if held else b""
 
 
+TEXT = Format("text", TextFramer, exact=True)
+
 _json = msgspec.json.Encoder().encode
 
 
-def _error(cursor: Cursor | None, code: str, message: str) -> bytes:
-    id = None if cursor is None else str(cursor)
-    return sse.frame(_json({"code": code, "message": message}), event="error", id=id)
-
-
-_TORN = _error(None, "RESTARTED", "The answer is begun anew: read it from its start.")
-TEXT = Format("text", TextFramer, exact=True, torn=_TORN)
+def _error(cursor: Cursor, code: str, message: str) -> bytes:
+    return sse.frame(_json({"code": code, "message": message}), event="error", id=str(cursor))
 
 
 # What the workflow gets ------------------------------------------------------------------------
