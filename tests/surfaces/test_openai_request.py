@@ -41,7 +41,7 @@ async def test_the_provider_gets_what_is_not_the_gateways(teller: Teller) -> Non
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}},
     ]
     calls = [{"id": "1", "type": "function", "function": {"name": "look", "arguments": "{}"}}]
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "developer", "content": "be brief", "name": "boss"},
         {"role": "user", "content": parts},
         {"role": "assistant", "content": None, "tool_calls": calls},
