@@ -9,7 +9,7 @@ from collections import deque
 
 # The rest after each read: this much for each stream there is, and no more than the most.
 _REST_PER_STREAM_S = 0.0001
-_REST_MOST_S = 0.04
+_REST_MOST_S = 0.1
 # A rest shorter than this is none: a timer costs as much as it would save.
 _REST_LEAST_S = 0.002
 # Rests that end within this of each other end together.

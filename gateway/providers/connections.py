@@ -76,14 +76,14 @@ class Connections:
             await session.close()
 
     @asynccontextmanager
-    async def post(self, path: str, content: bytes) -> AsyncIterator[aiohttp.StreamReader]:
+    async def post(self, path: str, content: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer to a request in JSON; leaving the block closes what is not read to its end.
 
         Raises:
             ProviderError: there is none, or it is a refusal.
         """
         async with await self._send("POST", path, content) as response:
-            yield response.content
+            yield response
 
     async def get(self, path: str) -> None:
         """Ask for something, and be content that there is an answer.
@@ -163,15 +163,18 @@ class Translation(Protocol):
 
 
 async def read(
-    answer: AbstractAsyncContextManager[aiohttp.StreamReader], translation: Translation
+    answer: AbstractAsyncContextManager[aiohttp.ClientResponse], translation: Translation
 ) -> AsyncGenerator[list[Output], None]:
     """The events of one streamed answer, open only while they are read; see Provider.stream.
+
+    What comes while the caller looks elsewhere gathers in the socket, and is read in one go.
 
     Raises:
         ProviderError: the stream broke off, ended early, reported an error, or is not JSON.
     """
     decoder = Decoder()
-    async with answer as content:
+    async with answer as response:
+        content = response.content
         try:
             while not translation.done and (chunk := await content.readany()):
                 outputs: list[Output] = []
@@ -185,7 +188,14 @@ async def read(
                         yield outputs
                     raise
                 if outputs:
+                    # None once the answer is whole: the connection may have another by now.
+                    connection = response.connection
+                    transport = connection.transport if connection is not None else None
+                    if transport is not None:
+                        transport.pause_reading()
                     yield outputs
+                    if transport is not None:
+                        transport.resume_reading()
         except (aiohttp.ClientError, OSError, EventTooLarge) as error:
             _log.warning("provider_stream_broke", error=type(error).__name__)
             raise ProviderError(BROKEN, retryable=True) from None

@@ -22,7 +22,7 @@ from gateway.providers import Output
 from gateway.providers.connections import environment_proxy, read
 from gateway.providers.dialect import UNREACHABLE, Translator, body, failure, retry_after_s
 
-_CONTENT = "aiohttp_content"
+_RESPONSE = "aiohttp_response"
 
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger(__name__)
@@ -79,10 +79,10 @@ class Together:
         return read(self._answer(request, model), Translator())
 
     @asynccontextmanager
-    async def _answer(self, request: Request, model: str) -> AsyncIterator[aiohttp.StreamReader]:
+    async def _answer(self, request: Request, model: str) -> AsyncIterator[aiohttp.ClientResponse]:
         response = await self._post(_encode(body(request, model)))
         try:
-            yield response.extensions[_CONTENT]
+            yield response.extensions[_RESPONSE]
         finally:
             # Without it the provider goes on generating, and billing.
             await response.aclose()
@@ -128,7 +128,7 @@ class Together:
 
 
 class _Transport(httpx.AsyncBaseTransport):
-    """Lets httpx, and so the SDK, send over aiohttp, and hands out aiohttp's reader.
+    """Lets httpx, and so the SDK, send over aiohttp, and hands out aiohttp's response.
 
     httpx's layers over the reader would cost 8 µs for each chunk that comes alone.
     """
@@ -166,7 +166,7 @@ class _Transport(httpx.AsyncBaseTransport):
             response.status,
             headers=headers,
             stream=_Stream(response),
-            extensions={_CONTENT: response.content},
+            extensions={_RESPONSE: response},
         )
 
     async def aclose(self) -> None:
