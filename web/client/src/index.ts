@@ -1,0 +1,1 @@
+export { EventDecoder } from "./decoder.ts";
