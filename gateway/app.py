@@ -15,10 +15,8 @@ from typing import NamedTuple, Protocol
 
 import structlog
 from aiohttp import web
-from dotenv import dotenv_values
 
 from gateway import __version__, origins, webhooks
-from gateway import config as configs
 from gateway.catalog import PROVIDERS
 from gateway.config import Config, Settings
 from gateway.conversations import Conversations
@@ -79,39 +77,10 @@ class Patience(NamedTuple):
     tick_s: float = 1.0
 
 
-_SHIPPED = Path(__file__).parent.parent / "conf"
 # What fails within this is answered with a status of its own, at OpenAI's doors.
 _HOLD_S = 10.0
 # For callbacks that would be lost with the process.
 _FLUSH_S = 5.0
-
-
-def load(conf_dir: Path | None, environ: Mapping[str, str]) -> Config:
-    """The configuration from the files of a folder, `.env` and the environment.
-
-    Args:
-        conf_dir: None for the folder that comes with the gateway.
-
-    Raises:
-        ConfigError: everything that is wrong there.
-        OSError: the folder, or a file in it, cannot be read.
-    """
-    folder = conf_dir or _SHIPPED
-    if not folder.is_dir():
-        raise NotADirectoryError(20, "there is no such folder", str(folder))
-    dotenv = {name: value or "" for name, value in dotenv_values(".env").items()}
-    return configs.parse(
-        toml=_text(folder / "gateway.toml"),
-        apps=_text(folder / "apps.json"),
-        models=_text(folder / "models.toml") or _text(_SHIPPED / "models.toml"),
-        modes=_text(folder / "modes.toml") or _text(_SHIPPED / "modes.toml"),
-        env={**dotenv, **environ},
-        conf_dir=str(folder),
-    )
-
-
-def _text(file: Path) -> str | None:
-    return file.read_text(encoding="utf-8") if file.exists() else None
 
 
 def build(config: Config, patience: Patience = Patience()) -> web.Application:  # noqa: B008

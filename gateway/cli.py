@@ -156,11 +156,11 @@ def _configured(typed: argparse.Namespace, environ: dict[str, str]) -> "Config":
 
 
 def _loaded(typed: argparse.Namespace, environ: dict[str, str]) -> "Config":
-    from gateway import app
+    from gateway import sources
 
     options = {"HOST": getattr(typed, "host", None), "SERVER_PORT": getattr(typed, "port", None)}
     typed_in = {name: str(value) for name, value in options.items() if value is not None}
-    return app.load(_conf_dir(typed, environ), environ | typed_in)
+    return sources.load(_conf_dir(typed, environ), environ | typed_in)
 
 
 def _conf_dir(typed: argparse.Namespace, environ: Mapping[str, str]) -> Path | None:

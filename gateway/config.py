@@ -200,7 +200,7 @@ class _Sources:
     ) -> None:
         self._file = Report(f"{conf_dir}/gateway.toml", found)
         self._environment = Report(ENVIRONMENT, found)
-        self._env_names = _env_names(env)
+        self._env_names = variables(env)
         values = _from_toml(toml, self._file) | self._from_env(env)
         if values.get("debug_mode"):
             values["log_level"] = "debug"
@@ -221,8 +221,8 @@ class _Sources:
             self._file.add(field, expected, shown(got), hint)
 
 
-def _env_names(env: Mapping[str, str]) -> dict[str, str]:
-    """Which variable each setting is taken from."""
+def variables(env: Mapping[str, str]) -> dict[str, str]:
+    """Which variable each setting is taken from, of those that the environment sets."""
     names = {field: name for name, field in ALIASES.items() if env.get(name, "").strip()}
     return names | {name: name.upper() for name in RULES if env.get(name.upper(), "").strip()}
 

@@ -1,35 +1,10 @@
 """The parts, put together: what a configuration becomes."""
 
-from pathlib import Path
-
-import pytest
-
-from gateway.app import CORE, build, load
-from gateway.config import ConfigError, parse
+from gateway.app import CORE, build
+from gateway.config import parse
+from gateway.sources import load
 from tests.surfaces.running import CODE, Gateway, bearer
 from tests.surfaces.teller import Teller
-
-
-def test_the_environment_beats_the_files(tmp_path: Path) -> None:
-    """A folder needs no file; what it has is read, and what is wrong there is told."""
-    assert load(tmp_path, {}).settings.server_port == 5000
-    (tmp_path / "gateway.toml").write_text("server_port = 5001\nworkers = 3\n")
-    settings = load(tmp_path, {"SERVER_PORT": "5002"}).settings
-    assert (settings.server_port, settings.workers) == (5002, 3)
-    (tmp_path / "gateway.toml").write_text("server_prot = 5001\n")
-    with pytest.raises(ConfigError, match="server_port"):
-        load(tmp_path, {})
-
-
-def test_a_folder_without_models_has_those_that_are_shipped(tmp_path: Path) -> None:
-    """Their limits are known without a copy of the file."""
-    assert len(load(tmp_path, {}).catalog.models) > 10
-
-
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    """Not taken for an empty one."""
-    with pytest.raises(NotADirectoryError, match="no such folder"):
-        load(tmp_path / "none", {})
 
 
 def test_the_shipped_folder_builds() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import build, load
+from gateway.app import build
+from gateway.sources import load
 from tests import settings_page
 from tests.chromium import needs_chromium
 from tests.e2e.calls import Inbox

@@ -9,7 +9,7 @@ from random import Random
 
 from aiohttp import web
 
-from gateway import app
+from gateway import app, sources
 from tests.e2e import servers, wire
 from tests.e2e.calls import Inbox
 from tests.e2e.servers import Server
@@ -19,7 +19,7 @@ from tests.e2e.test_aborts import SEED, Clients
 @asynccontextmanager
 async def serving(conf: Path, upstream: str) -> AsyncIterator[str]:
     """A gateway in this process; where it listens."""
-    config = app.load(conf, servers.environ(conf, upstream) | {"WORKERS": "20"})
+    config = sources.load(conf, servers.environ(conf, upstream) | {"WORKERS": "20"})
     runner = web.AppRunner(
         app.build(config), access_log=None, handler_cancellation=True, shutdown_timeout=1.0
     )

@@ -1,0 +1,99 @@
+"""Where the configuration stands: the files of a folder, `.env`, and the environment.
+
+Each later one wins over those before it; `gateway.config` says what is right in them.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from dotenv import dotenv_values
+
+from gateway import config as configs
+from gateway.config import RULES, Config
+
+# The folder that comes with the gateway.
+SHIPPED = Path(__file__).parents[1] / "conf"
+DEFAULT = "default"
+
+
+class Sources(NamedTuple):
+    """The texts, as they were when they were read; None where there is no such file.
+
+    Attributes:
+        dotenv: what `.env` in the working directory says.
+    """
+
+    folder: Path
+    toml: str | None
+    apps: str | None
+    models: str | None
+    modes: str | None
+    dotenv: Mapping[str, str]
+    environ: Mapping[str, str]
+
+    def config(self) -> Config:
+        """All of it, checked.
+
+        Raises:
+            ConfigError: everything that is wrong there.
+        """
+        return configs.parse(
+            toml=self.toml,
+            apps=self.apps,
+            models=self.models,
+            modes=self.modes,
+            env={**self.dotenv, **self.environ},
+            conf_dir=str(self.folder),
+        )
+
+    def origins(self) -> dict[str, str]:
+        """Where each setting is taken from: `default`, the file, `.env` or the environment, the
+        last two with the name that it has there. For texts of which `config` finds no fault.
+        """
+        filled = {key for key, value in tomllib.loads(self.toml or "").items() if value != ""}
+        variables = configs.variables({**self.dotenv, **self.environ})
+        file = str(self.folder / "gateway.toml")
+        found = {name: file if name in filled else DEFAULT for name in RULES}
+        return found | {name: self._origin(variable) for name, variable in variables.items()}
+
+    def _origin(self, variable: str) -> str:
+        return f"environment: {variable}" if variable in self.environ else f".env: {variable}"
+
+
+def read(folder: Path | None, environ: Mapping[str, str]) -> Sources:
+    """The texts of a folder, of `.env` and of the environment.
+
+    Args:
+        folder: None for the one that comes with the gateway.
+
+    Raises:
+        OSError: the folder, or a file in it, cannot be read.
+    """
+    folder = folder or SHIPPED
+    if not folder.is_dir():
+        raise NotADirectoryError(20, "there is no such folder", str(folder))
+    return Sources(
+        folder=folder,
+        toml=_text(folder / "gateway.toml"),
+        apps=_text(folder / "apps.json"),
+        models=_text(folder / "models.toml") or _text(SHIPPED / "models.toml"),
+        modes=_text(folder / "modes.toml") or _text(SHIPPED / "modes.toml"),
+        dotenv={name: value or "" for name, value in dotenv_values(".env").items()},
+        environ=environ,
+    )
+
+
+def load(folder: Path | None, environ: Mapping[str, str]) -> Config:
+    """The configuration from the files of a folder, `.env` and the environment.
+
+    Raises:
+        ConfigError: everything that is wrong there.
+        OSError: the folder, or a file in it, cannot be read.
+    """
+    return read(folder, environ).config()
+
+
+def _text(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8") if file.exists() else None
