@@ -61,6 +61,18 @@ class Usage(Event, frozen=True, tag="usage"):
         return self.prompt_tokens + self.completion_tokens
 
 
+def total(*counted: Usage | None) -> Usage | None:
+    """The tokens of several attempts together; None where there are none to count."""
+    found = [usage for usage in counted if usage is not None]
+    if len(found) < 2:
+        return found[0] if found else None
+    return Usage(
+        prompt_tokens=sum(usage.prompt_tokens for usage in found),
+        completion_tokens=sum(usage.completion_tokens for usage in found),
+        estimated=any(usage.estimated for usage in found),
+    )
+
+
 class Completed(Event, frozen=True, tag="completed"):
     """The answer is whole. `finish_reason` in OpenAI's words: stop, length, tool_calls, …"""
 

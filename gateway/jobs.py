@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.events import Cancelled, Completed, Expired, Failed, Terminal, ToolCall, Usage
+from gateway.events import Cancelled, Completed, Expired, Failed, Terminal, ToolCall, Usage, total
 from gateway.messages import Request
 
 _ID = re.compile(
@@ -104,7 +104,12 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """How a job ended. `answer` is what text there was, whole or not."""
+    """How a job ended.
+
+    Attributes:
+        answer: what text there was, whole or not.
+        usage: the tokens of all its attempts, also of those that were lost.
+    """
 
     terminal: Terminal
     answer: str = ""
@@ -123,6 +128,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
         priority: 0 is first, 9 is last.
         attempt: how often a worker began it; 0 while it has never run.
         failures: attempts that were lost after a reader had seen some of their answer.
+        lost: the tokens of attempts that were begun anew; they are paid for all the same.
         idempotency_key: unique within the tenant; None where the caller gave none.
         fingerprint: digest of what was asked, to tell a repeat from another request.
         expires_at: when it stops waiting for a worker.
@@ -139,6 +145,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     lane: Lane = Lane.LIVE
     attempt: int = 0
     failures: int = 0
+    lost: Usage | None = None
     claimed_at: float | None = None
     finished_at: float | None = None
     outcome: Outcome | None = None
@@ -187,6 +194,22 @@ def move(job: Job, state: State, now: float) -> Job:
     if state is State.QUEUED:
         return msgspec.structs.replace(job, state=state, claimed_at=None)
     return msgspec.structs.replace(job, state=state, finished_at=now)
+
+
+def requeue(job: Job, *, spent: bool, lost: Usage | None) -> Job:
+    """The job in the queue again, to begin anew.
+
+    Args:
+        spent: the attempt counts among the job's failures.
+        lost: the tokens that it took.
+
+    Raises:
+        IllegalMove: it was not running.
+    """
+    queued = move(job, State.QUEUED, 0.0)
+    return msgspec.structs.replace(
+        queued, failures=job.failures + spent, lost=total(job.lost, lost)
+    )
 
 
 def finish(job: Job, outcome: Outcome, now: float) -> Job:

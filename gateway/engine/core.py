@@ -97,7 +97,7 @@ class Core:
             timeouts=bounds.timeouts,
             now=now,
             rng=rng,
-            on_claim=self._claimed,
+            on_move=self._moved,
         )
         # Jobs that have not ended, as last stored.
         self._jobs: dict[str, Job] = {}
@@ -351,9 +351,11 @@ class Core:
 
     async def _end(self, job: Job, terminal: Terminal) -> None:
         """End a job that no worker has."""
-        await self._recorder.end(job, self._hub.open(job.id), Outcome(terminal=terminal))
+        await self._recorder.end(
+            job, self._hub.open(job.id), Outcome(terminal=terminal, usage=job.lost)
+        )
 
-    def _claimed(self, job: Job) -> None:
+    def _moved(self, job: Job) -> None:
         self._jobs[job.id] = job
         self._waiting.claimed(job.id)
 

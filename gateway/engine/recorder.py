@@ -8,7 +8,7 @@ import structlog
 from gateway import jobs
 from gateway.engine.hub import Channel, Hub
 from gateway.errors import StoreUnavailable
-from gateway.events import Event
+from gateway.events import Event, Usage
 from gateway.jobs import Job, Outcome
 from gateway.stores import Batch, Store
 
@@ -100,7 +100,8 @@ class Recorder:
         await self._quiet(channel)
         if not channel.log.attempt:
             channel.begin(max(1, job.attempt))
-        if outcome.usage is not None and outcome.usage.estimated:
+        if outcome.usage is not None and outcome.usage != _told(channel):
+            # Its readers know what the provider told of its last try, and not more.
             channel.publish(outcome.usage)
         ended = await self._finish(job, channel, outcome)
         if ended is not None:
@@ -132,6 +133,12 @@ class Recorder:
         while self._append is not None:
             await asyncio.wait({self._append})
         self._marked.pop(channel.job_id, None)
+
+
+def _told(channel: Channel) -> Usage | None:
+    """The tokens that readers know of."""
+    events = reversed(channel.log.events)
+    return next((event for event in events if isinstance(event, Usage)), None)
 
 
 def _unsaved(channel: Channel, *more: Event) -> Batch:

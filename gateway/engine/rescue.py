@@ -8,7 +8,7 @@ from gateway.engine.hub import Hub
 from gateway.engine.recorder import Recorder
 from gateway.engine.run import estimated_usage
 from gateway.engine.worker import MOST_FAILURES
-from gateway.events import Delta, Event, Failed, Routed, ToolCall, Usage
+from gateway.events import Delta, Event, Failed, Routed, ToolCall, Usage, total
 from gateway.jobs import Job, OnFailure, Outcome, State
 from gateway.log import EventLog
 from gateway.stores import Store
@@ -62,7 +62,7 @@ async def _found(store: Store, job: Job) -> _Found:
     if job.state is State.PROCESSING:
         lost = log.events[log.attempt_start() :] if log.attempt == job.attempt else []
         if _may_restart(job, lost):
-            job = await store.requeue(job.id, spent=True) or job
+            job = await store.requeue(job.id, spent=True, lost=_spent(job, lost)) or job
         else:
             ending = _salvaged(job, lost)
     # Readers may hold more of an attempt than was stored: whatever follows belongs to another.
@@ -80,16 +80,24 @@ def _may_restart(job: Job, lost: list[Event]) -> bool:
 
 def _salvaged(job: Job, events: list[Event]) -> Outcome:
     """The end of a job that may not go on, with what is stored of its answer."""
-    answer = "".join(event.text for event in events if isinstance(event, Delta))
     routed = next((event for event in events if isinstance(event, Routed)), None)
-    usage = next((event for event in reversed(events) if isinstance(event, Usage)), None)
-    if usage is None and routed is not None:
-        usage = estimated_usage(job, answer)
     return Outcome(
         terminal=INTERRUPTED,
-        answer=answer,
+        answer=_text(events),
         tool_calls=tuple(event for event in events if isinstance(event, ToolCall)),
         model=routed.model if routed else None,
         provider=routed.provider if routed else None,
-        usage=usage,
+        usage=total(job.lost, _spent(job, events)),
     )
+
+
+def _spent(job: Job, events: list[Event]) -> Usage | None:
+    """What the attempt that wrote these cost: the provider's figure, or else an estimate."""
+    told = next((event for event in reversed(events) if isinstance(event, Usage)), None)
+    if told is None and any(isinstance(event, Routed) for event in events):
+        return estimated_usage(job, _text(events))
+    return told
+
+
+def _text(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Delta))

@@ -8,7 +8,7 @@ from gateway.catalog import Model, fitted
 from gateway.engine.hub import Channel
 from gateway.engine.queue import Ticket
 from gateway.errors import ProviderError, ProviderTimeout
-from gateway.events import Delta, Failed, Terminal, ToolCall, Usage
+from gateway.events import Delta, Failed, Terminal, ToolCall, Usage, total
 from gateway.jobs import Job, Outcome
 from gateway.messages import Request, estimate_tokens
 from gateway.providers import Provider
@@ -87,10 +87,8 @@ class Run:
         self.ended = asyncio.Event()
         self.watch = Watch(self, latest)
         self._task: asyncio.Task[object] | None = None
-        self.forget()
-
-    def forget(self) -> None:
-        """Nothing has been said yet in this attempt."""
+        # What tries cost that failed before they showed anything.
+        self._failed: Usage | None = None
         self.parts: list[str] = []
         self.size = 0
         self.tool_calls: list[ToolCall] = []
@@ -140,18 +138,29 @@ class Run:
 
     # -- ending -------------------------------------------------------------------------------
 
+    @property
+    def spent(self) -> Usage | None:
+        """What this attempt cost so far: the provider's figure, or else an estimate."""
+        usage = self.usage
+        if usage is None and self.shown:
+            usage = estimated_usage(self.job, "".join(self.parts))
+        return total(self._failed, usage)
+
     def outcome(self, terminal: Terminal) -> Outcome:
         """How the job ended, with what answer there is, its tokens counted on every path."""
-        answer = "".join(self.parts)
         return Outcome(
             terminal=terminal,
-            answer=answer,
+            answer="".join(self.parts),
             tool_calls=tuple(self.tool_calls),
             model=self.model,
             provider=self.provider,
-            usage=self.usage or (estimated_usage(self.job, answer) if self.shown else None),
+            usage=total(self.job.lost, self.spent),
             first_token_at=self.first_token_at,
         )
+
+    def fail_try(self) -> None:
+        """A try came to nothing; what it cost counts."""
+        self._failed, self.usage = self.spent, None
 
     def note(self, output: Delta | ToolCall | Usage) -> None:
         """Keep what the outcome needs of one output."""

@@ -50,7 +50,7 @@ class Workers:
         timeouts: Timeouts,
         now: Callable[[], float],
         rng: Random,
-        on_claim: Callable[[Job], None],
+        on_move: Callable[[Job], None],
     ) -> None:
         self._count = count
         self._queue = queue
@@ -63,7 +63,7 @@ class Workers:
         self._timeouts = timeouts
         self._now = now
         self._rng = rng
-        self._on_claim = on_claim
+        self._on_move = on_move
         self._pace = Pace()
         self._tasks: list[asyncio.Task[None]] = []
         self.runs: dict[str, Run] = {}
@@ -162,7 +162,7 @@ class Workers:
                 ticket.latest or loop.time() + self._timeouts.whole_s,
             )
             self.runs[job.id] = run
-            self._on_claim(job)
+            self._on_move(job)
         finally:
             del self._claiming[ticket.job_id]
             claiming.set_result(None)
@@ -283,6 +283,7 @@ class Workers:
         if run.shown:
             await self._begin_anew(run, error)
             return False
+        run.fail_try()
         run.tries += 1
         last = run.leg + 1 >= len(run.legs)
         if not silent and retries.may_retry(run.tries, error, last_model=last):
@@ -319,12 +320,17 @@ class Workers:
             await self._fail(run, error)
             return
         await self._until_stored(lambda: self._recorder.save(run.channel))
-        await self._until_stored(lambda: self._store.requeue(job.id, spent=True))
+        lost = run.spent
+        queued = await self._until_stored(
+            lambda: self._store.requeue(job.id, spent=True, lost=lost)
+        )
         if isinstance(run.reason, Terminal):
             # Cancelled in the meantime: the new attempt never begins.
             await self._end(run, run.reason)
         else:
             self._drop(run)
+            if queued is not None:
+                self._on_move(queued)
             # A new beginning gets no new time.
             self._queue.put_nowait(run.ticket._replace(latest=run.latest))
 
@@ -347,7 +353,7 @@ class Workers:
         # Where the store cannot be reached the job stays processing, and is rescued at boot.
         with suppress(StoreUnavailable):
             await self._recorder.save(run.channel)
-            await self._store.requeue(run.job.id, spent=False)
+            await self._store.requeue(run.job.id, spent=False, lost=run.spent)
         self._drop(run)
 
     async def _fail(self, run: Run, error: ProviderError) -> None:

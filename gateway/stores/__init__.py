@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.events import Event
+from gateway.events import Event, Usage
 from gateway.jobs import Job, Outcome, Owner
 from gateway.log import Cursor, EventLog
 from gateway.webhooks import Delivery
@@ -62,11 +62,12 @@ class Store(Protocol):
         """
         ...
 
-    async def requeue(self, job_id: str, *, spent: bool) -> Job | None:
+    async def requeue(self, job_id: str, *, spent: bool, lost: Usage | None = None) -> Job | None:
         """Move one job from processing back to queued; None if it is not processing.
 
         Args:
             spent: the attempt counts among the job's failures.
+            lost: the tokens that it took; the job keeps count.
         """
         ...
 

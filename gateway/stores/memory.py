@@ -7,6 +7,7 @@ import msgspec
 
 from gateway import jobs
 from gateway.errors import Conflict
+from gateway.events import Usage
 from gateway.jobs import Job, Outcome, Owner, State
 from gateway.log import EventLog
 from gateway.stores import Batch
@@ -57,15 +58,12 @@ class MemoryStore:
         claimed = self._jobs[job_id] = jobs.move(job, State.PROCESSING, now)
         return claimed
 
-    async def requeue(self, job_id: str, *, spent: bool) -> Job | None:
+    async def requeue(self, job_id: str, *, spent: bool, lost: Usage | None = None) -> Job | None:
         job = self._jobs.get(job_id)
         if job is None or job.state is not State.PROCESSING:
             return None
-        job = jobs.move(job, State.QUEUED, 0.0)
-        if spent:
-            job = msgspec.structs.replace(job, failures=job.failures + 1)
-        self._jobs[job_id] = job
-        return job
+        queued = self._jobs[job_id] = jobs.requeue(job, spent=spent, lost=lost)
+        return queued
 
     async def append(self, batches: Sequence[Batch]) -> None:
         for batch in batches:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from gateway.events import AnyEvent, Event
+from gateway.events import AnyEvent, Event, Usage
 from gateway.jobs import Job, Outcome, State
 from gateway.log import EventLog
 from gateway.stores import Batch
@@ -15,39 +15,42 @@ Columns = tuple[Any, ...]
 
 _encoder = msgspec.json.Encoder()
 _jobs = msgspec.json.Decoder(Job)
+_usages = msgspec.json.Decoder(Usage)
 _outcomes = msgspec.json.Decoder(Outcome)
 _events: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent)
 _deliveries = msgspec.json.Decoder(Delivery)
 
 # A job: what may change, in columns of its own, and then what was asked.
-JOB = "state, attempt, failures, claimed_at, finished_at, outcome, requests.body"
+JOB = "state, attempt, failures, lost, claimed_at, finished_at, outcome, requests.body"
 
 
 def request_of(job: Job) -> bytes:
     """What of a job never changes."""
     asked = replace(
-        job, state=State.QUEUED, attempt=0, failures=0, claimed_at=None, finished_at=None,
-        outcome=None,
+        job, state=State.QUEUED, attempt=0, failures=0, lost=None, claimed_at=None,
+        finished_at=None, outcome=None,
     )  # fmt: skip
     return _encoder.encode(asked)
 
 
 def progress_of(job: Job) -> Columns:
     """What of a job changes while it runs, in the order of `JOB`."""
+    lost = None if job.lost is None else _encoder.encode(job.lost)
     outcome = None if job.outcome is None else _encoder.encode(job.outcome)
     return (
-        job.state.value, job.attempt, job.failures, job.claimed_at, job.finished_at, outcome,
+        job.state.value, job.attempt, job.failures, lost, job.claimed_at, job.finished_at, outcome,
     )  # fmt: skip
 
 
 def job_from(row: Columns) -> Job:
     """The job of the columns `JOB`."""
-    state, attempt, failures, claimed_at, finished_at, outcome, asked = row
+    state, attempt, failures, lost, claimed_at, finished_at, outcome, asked = row
     return replace(
         _jobs.decode(asked),
         state=State(state),
         attempt=attempt,
         failures=failures,
+        lost=None if lost is None else _usages.decode(lost),
         claimed_at=claimed_at,
         finished_at=finished_at,
         outcome=None if outcome is None else _outcomes.decode(outcome),

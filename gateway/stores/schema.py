@@ -74,7 +74,9 @@ CREATE TABLE turns (
 ) STRICT;
 """
 
-MIGRATIONS = (_JOBS,)
+_LOST = "ALTER TABLE jobs ADD COLUMN lost BLOB"
+
+MIGRATIONS = (_JOBS, _LOST)
 
 
 def version(db: apsw.Connection) -> int:

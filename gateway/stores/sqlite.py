@@ -6,10 +6,10 @@ from functools import partial
 from typing import Any
 
 import apsw
-from msgspec.structs import replace
 
 from gateway import jobs
 from gateway.errors import Conflict, StoreUnavailable
+from gateway.events import Usage
 from gateway.jobs import Job, Outcome, Owner, State
 from gateway.log import EventLog
 from gateway.stores import Batch
@@ -87,13 +87,12 @@ class SqliteStore:
 
         return await self._database.write(claim)
 
-    async def requeue(self, job_id: str, *, spent: bool) -> Job | None:
+    async def requeue(self, job_id: str, *, spent: bool, lost: Usage | None = None) -> Job | None:
         def requeue(db: apsw.Connection) -> Job | None:
             job = _get(db, job_id)
             if job is None or job.state is not State.PROCESSING:
                 return None
-            queued = jobs.move(job, State.QUEUED, 0.0)
-            return _save(db, replace(queued, failures=job.failures + spent))
+            return _save(db, jobs.requeue(job, spent=spent, lost=lost))
 
         return await self._database.write(requeue)
 
@@ -231,8 +230,8 @@ def _insert(db: apsw.Connection, job: Job, asked: bytes, delivery: Delivery | No
     owner = job.owner
     db.execute(
         "INSERT INTO jobs (id, tenant, user, door, created_at, idempotency_key,"
-        " state, attempt, failures, claimed_at, finished_at, outcome)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " state, attempt, failures, lost, claimed_at, finished_at, outcome)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             job.id, owner.tenant, owner.user, job.door, job.created_at, job.idempotency_key,
             *progress_of(job),
@@ -250,8 +249,8 @@ def _insert(db: apsw.Connection, job: Job, asked: bytes, delivery: Delivery | No
 
 def _save(db: apsw.Connection, job: Job) -> Job:
     db.execute(
-        "UPDATE jobs SET state = ?, attempt = ?, failures = ?, claimed_at = ?, finished_at = ?,"
-        " outcome = ? WHERE id = ?",
+        "UPDATE jobs SET state = ?, attempt = ?, failures = ?, lost = ?, claimed_at = ?,"
+        " finished_at = ?, outcome = ? WHERE id = ?",
         (*progress_of(job), job.id),
     )
     return job

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from gateway.errors import StoreUnavailable
+from gateway.events import Usage
 from gateway.jobs import Job, Outcome
 from gateway.stores import Batch
 from gateway.stores.memory import MemoryStore
@@ -41,9 +42,9 @@ class SlowStore(MemoryStore):
         await asyncio.sleep(self.delay_s())
         return claimed
 
-    async def requeue(self, job_id: str, *, spent: bool) -> Job | None:
+    async def requeue(self, job_id: str, *, spent: bool, lost: Usage | None = None) -> Job | None:
         await self._reach()
-        queued = await super().requeue(job_id, spent=spent)
+        queued = await super().requeue(job_id, spent=spent, lost=lost)
         await asyncio.sleep(self.delay_s())
         return queued
 

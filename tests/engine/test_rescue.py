@@ -130,9 +130,24 @@ async def test_a_lost_attempt_is_told_and_made_again() -> None:
             ("2-3", Delta(text="Hel")),
             ("2-4", Delta(text="lo")),
             ("2-5", Usage(prompt_tokens=3, completion_tokens=2)),
-            ("2-6", Completed()),
+            ("2-6", Usage(prompt_tokens=5, completion_tokens=3, estimated=True)),
+            ("2-7", Completed()),
         ]
         assert [event for cursor, event in await logged(store, job) if cursor < "2"] == [*SAID]
+
+
+@jumping
+async def test_tokens_of_a_lost_attempt_are_counted_where_the_next_never_begins() -> None:
+    """A rescued job that is cancelled before a worker has it has cost what was lost."""
+    store = KeptStore()
+    await waiting(store, "b", created_at=NOW - 1)
+    job = await running(store, *SAID, **RESTART)
+    async with Rig(store=store, bounds={"workers": 1}, b=[[FOREVER]]) as rig:
+        await asyncio.sleep(1)
+        over = await rig.core.cancel(job)
+        assert (over.state, over.attempt, over.failures) == (State.CANCELLED, 1, 1)
+        assert over.outcome is not None
+        assert over.outcome.usage == Usage(prompt_tokens=2, completion_tokens=1, estimated=True)
 
 
 @pytest.mark.parametrize("policy", [{}, RESTART])

@@ -23,6 +23,8 @@ from tests.engine.scripted import HELLO, Play
 from tests.engine.slow_store import SlowStore
 from tests.engine.virtual_clock import jumping
 
+# What an answer cost of which one attempt was cut after its first text.
+WITH_LOST = Usage(prompt_tokens=5, completion_tokens=3, estimated=True)
 BROKEN = ProviderError("Broken.", retryable=True)
 HELLO_EVENTS: list[Event] = [
     Started(),
@@ -210,14 +212,16 @@ async def test_a_restart_says_so() -> None:
         assert events == [
             *((f"1-{seq}", event) for seq, event in enumerate(HELLO_EVENTS[:3], start=1)),
             ("2-1", Restarted(reason="the earlier attempt was lost")),
-            *((f"2-{seq}", event) for seq, event in enumerate(HELLO_EVENTS[1:], start=2)),
+            *((f"2-{seq}", event) for seq, event in enumerate(HELLO_EVENTS[1:-1], start=2)),
+            ("2-6", WITH_LOST),
+            ("2-7", Completed()),
         ]
         assert await rig.read(job, Cursor(1, 3)) == events[3:]
         assert await rig.read(job, Cursor(2, 1)) == events[4:]
         ended = await rig.ended(job)
         assert (ended.attempt, ended.failures) == (2, 1)
         assert ended.outcome is not None
-        assert ended.outcome.answer == "Hello"
+        assert (ended.outcome.answer, ended.outcome.usage) == ("Hello", WITH_LOST)
 
 
 @jumping
@@ -282,6 +286,32 @@ async def test_tokens_are_counted_on_every_path(play: Play, usage: Usage | None)
     assert [event for event in events if isinstance(event, Usage)] == ([usage] if usage else [])
 
 
+@jumping
+async def test_tokens_of_a_try_that_failed_are_counted() -> None:
+    """What the first model charged before it failed is added to what the second one did."""
+    async with Rig(a=[[GIVEN, ProviderRefused()]], b=[HELLO]) as rig:
+        job = await rig.submit(fallback_models=("b",))
+        events = await rig.events(job)
+        outcome = (await rig.ended(job)).outcome
+    assert outcome is not None
+    both = Usage(prompt_tokens=6, completion_tokens=4)
+    assert outcome.usage == both
+    assert events[-2:] == [both, Completed()]
+
+
+@jumping
+async def test_tokens_of_a_lost_attempt_are_counted_where_the_next_never_begins() -> None:
+    """Cancelled while it goes back to the queue, a job has cost what its first attempt did."""
+    store = SlowStore(lambda: 0.5)
+    async with Rig(store=store, a=[[Delta(text="Hel"), BROKEN]]) as rig:
+        job = await rig.submit(on_failure=OnFailure.RESTART)
+        await asyncio.sleep(2.1)
+        over = await rig.core.cancel(job)
+        assert (over.state, over.attempt, over.failures) == (State.CANCELLED, 1, 1)
+        assert over.outcome is not None
+        assert over.outcome.usage == Usage(prompt_tokens=2, completion_tokens=1, estimated=True)
+
+
 # -- when the store is out of reach ---------------------------------------------------------------
 
 
@@ -300,7 +330,7 @@ async def test_a_store_that_fails_for_a_while_is_waited_for() -> None:
         assert [(str(log.cursor(n + 1)), event) for n, event in enumerate(log.events)] == events
         assert [cursor for cursor, _ in events] == [
             *("1-1", "1-2", "1-3"),
-            *("2-1", "2-2", "2-3", "2-4", "2-5", "2-6"),
+            *("2-1", "2-2", "2-3", "2-4", "2-5", "2-6", "2-7"),
         ]
 
 

@@ -167,18 +167,26 @@ class StoreConformance:
         assert await store.claim(job.id, NOW) is None
 
     async def test_a_requeued_job_can_be_claimed_again(self, store: Store) -> None:
-        """As its next attempt; a spent one counts as a failure, one handed back does not."""
+        """As its next attempt; a spent one counts as a failure, one handed back does not. The
+        tokens of both are counted."""
         job = await claimed(store)
-        spent = await store.requeue(job.id, spent=True)
+        lost = Usage(prompt_tokens=3, completion_tokens=2)
+        spent = await store.requeue(job.id, spent=True, lost=lost)
         assert spent == msgspec.structs.replace(
-            job, state=State.QUEUED, claimed_at=None, failures=1
+            job, state=State.QUEUED, claimed_at=None, failures=1, lost=lost
         )
-        assert await store.requeue(job.id, spent=True) is None
+        assert await store.requeue(job.id, spent=True, lost=lost) is None
         again = await store.claim(job.id, NOW + 2)
-        assert again == msgspec.structs.replace(job, attempt=2, failures=1, claimed_at=NOW + 2)
-        handed_back = await store.requeue(job.id, spent=False)
-        assert handed_back is not None
-        assert (handed_back.attempt, handed_back.failures) == (2, 1)
+        assert again == msgspec.structs.replace(
+            job, attempt=2, failures=1, lost=lost, claimed_at=NOW + 2
+        )
+        more = Usage(prompt_tokens=3, completion_tokens=1, estimated=True)
+        handed_back = await store.requeue(job.id, spent=False, lost=more)
+        assert handed_back == await store.get(job.id)
+        assert handed_back == msgspec.structs.replace(
+            job, state=State.QUEUED, attempt=2, failures=1, claimed_at=None,
+            lost=Usage(prompt_tokens=6, completion_tokens=3, estimated=True),
+        )  # fmt: skip
 
     async def test_what_is_over_stays_over(self, store: Store) -> None:
         """Nothing claims, requeues or ends a job that has ended."""
