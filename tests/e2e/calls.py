@@ -5,6 +5,7 @@ import json
 import os
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Self
 
@@ -18,9 +19,14 @@ LONG = os.environ.get("FAULTS") == "long"
 
 
 class Inbox:
-    """Takes callbacks, and counts them by the path they were posted to."""
+    """Takes callbacks, and counts them by the path they were posted to.
+
+    Attributes:
+        answers: what a post is answered with, by its path, in place of being taken; None takes it.
+    """
 
     def __init__(self) -> None:
+        self.answers: Callable[[str], web.Response | None] = lambda _: None
         self.bodies: dict[str, Any] = {}
         self.posts: Counter[str] = Counter()
         self.origin = ""
@@ -41,6 +47,9 @@ class Inbox:
     async def _post(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         body = json.loads(await request.read())
+        refusal = self.answers(name)
+        if refusal is not None:
+            return refusal
         async with self._changed:
             self.bodies[name] = body
             self.posts[name] += 1

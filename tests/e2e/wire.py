@@ -198,20 +198,29 @@ class Stream:
         await shut(self._writer)
 
 
-async def stream(url: str, *, after: str = "", receive_buffer: int | None = None) -> Stream:
+async def stream(
+    url: str, *, after: str = "", receive_buffer: int | None = None, **headers: str
+) -> Stream:
     """Open a stream, to be read from the event after `after` on."""
     parts = urlsplit(url)
     origin = f"{parts.scheme}://{parts.netloc}"
     resume = {"Last-Event-ID": after} if after else {}
+    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    request = head("GET", origin, path, resume | headers)
+    return await streamed(origin, request, receive_buffer)
+
+
+async def streamed(origin: str, request: bytes, receive_buffer: int | None = None) -> Stream:
+    """Send a request, and open the stream that answers it."""
     reader, writer = await connect(origin, receive_buffer)
     try:
         async with asyncio.timeout(PATIENCE_S):
-            writer.write(head("GET", origin, f"{parts.path}?{parts.query}", resume))
-            status, headers = await read_head(reader)
+            writer.write(request)
+            status, answered = await read_head(reader)
     except BaseException:
         await shut(writer)
         raise
-    return Stream(status, headers, reader, writer)
+    return Stream(status, answered, reader, writer)
 
 
 async def shut(writer: asyncio.StreamWriter) -> None:

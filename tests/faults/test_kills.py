@@ -1,0 +1,65 @@
+"""The whole gateway is killed at random, again and again, while callers come and receivers fail.
+
+FAULTS=long kills it 200 times; FAULTS_SEED repeats a run.
+"""
+
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+from aiohttp import web
+
+from tests.e2e.calls import LONG, Inbox
+from tests.e2e.servers import Server
+from tests.faults.callers import Callers
+from tests.faults.chance import rng_of
+from tests.faults.lives import Lives
+
+KILLS = 200 if LONG else 8
+JOBS_PER_S = 50
+# What a receiver does in place of taking a callback, in this share of the cases.
+FAILING = 0.2
+# A boot takes a second or less, most of it Python's; a machine that is busy needs more.
+BOOT_S = 3.0 if LONG else 10.0
+# Sent twice, of all callbacks: the process died between the receiver's answer and its record.
+DOUBLED = 0.01
+
+
+def failing(rng: Random) -> web.Response | None:
+    """What a receiver says that takes a callback, most of the time."""
+    if rng.random() >= FAILING:
+        return None
+    return web.Response(status=rng.choice([500, 502, 503]))
+
+
+@pytest.mark.timeout(3600 if LONG else 120)
+async def test_nothing_accepted_is_lost(provider: Server, inbox: Inbox, tmp_path: Path) -> None:
+    """Each job ends once and is whole to whoever waits for it, and each callback comes, nearly
+    always once; every reader who resumes has the same text as if nothing had happened."""
+    rng = rng_of("kills")
+    refusing = Random(rng.random())
+    inbox.answers = lambda _: failing(refusing)
+    settings = {"WORKERS": "100", "CALLBACK_TIMEOUT": "2", "USER_MAX_ACTIVE": "10000"}
+    async with Lives(tmp_path, provider.origin, rng, **settings) as lives:
+        callers = Callers(lives.origin, inbox, Random(rng.random()))
+        for _ in range(KILLS):
+            server = await lives.begin()
+            await callers.come(JOBS_PER_S, rng.uniform(0.2, 3.0))
+            await lives.kill()
+        server = await lives.begin()
+        await callers.served()
+        await lives.idle(server)
+        # The lease of a callback that was on its way when the process died: 17 s.
+        await inbox.arrived(len(callers.owed), within_s=60)
+        ends = Counter([await callers.look_again(job_id) for job_id in callers.accepted])
+        await lives.kill()
+    doubled = sum(count - 1 for count in inbox.posts.values())
+    print(f"{len(callers.accepted)} jobs over {KILLS} kills: {dict(ends)}, {dict(callers.ends)}")
+    print(f"{callers.resumed} resumed, {len(inbox.posts)} called back, {doubled} of them twice")
+    print(f"boots took {min(lives.boots):.2f} to {max(lives.boots):.2f} s")
+    assert callers.owed - set(inbox.posts) == set()
+    assert doubled <= max(1, DOUBLED * len(inbox.posts))
+    assert len(callers.accepted) > 10 * KILLS
+    assert callers.resumed > KILLS
+    assert sorted(lives.boots)[len(lives.boots) // 2] < BOOT_S
