@@ -4,7 +4,7 @@
 open: `Vary: Origin`, answers to unknown paths and methods, and local pages in development.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import aiohttp_cors
@@ -30,28 +30,33 @@ _OPTIONS = aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
 def install(
     app: web.Application,
     routes: Iterable[web.AbstractRoute],
-    allowed: Iterable[str],
+    allowed: Collection[str],
     *,
     local: bool,
 ) -> None:
     """Let pages of the allowed origins use the routes, and no others.
 
     Args:
+        allowed: looked into for each request: it may change.
         local: pages of this machine too, for development.
     """
-    known = dict.fromkeys(allowed, _OPTIONS)
-    adapter = _WithLocal if local else ResourcesUrlDispatcherRouterAdapter
-    cors = aiohttp_cors.CorsConfig(app, defaults=known, router_adapter=adapter(app.router, known))
+
+    def known(origin: str) -> bool:
+        return origin in allowed or (local and origins.is_local(origin))
+
+    cors = aiohttp_cors.CorsConfig(app, router_adapter=_Living(app, known))
     for route in routes:
         cors.add(route)
 
     async def mend(request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
-        headers[hdrs.VARY] = hdrs.ORIGIN
+        varies = headers.get(hdrs.VARY, "")
+        if hdrs.ORIGIN not in varies:
+            headers[hdrs.VARY] = f"{varies}, {hdrs.ORIGIN}" if varies else hdrs.ORIGIN
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None or hdrs.ACCESS_CONTROL_ALLOW_ORIGIN in headers:
             return
-        if origin in known or (local and origins.is_local(origin)):
+        if known(origin):
             headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
             headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
             headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = ",".join(EXPOSED)
@@ -59,13 +64,16 @@ def install(
     app.on_response_prepare.append(mend)
 
 
-class _WithLocal(ResourcesUrlDispatcherRouterAdapter):
-    """Lets preflights of local pages pass, whatever their port."""
+class _Living(ResourcesUrlDispatcherRouterAdapter):
+    """Looks an origin up when it comes; aiohttp_cors itself keeps a copy of those at the start."""
+
+    def __init__(self, app: web.Application, known: Callable[[str], bool]) -> None:
+        super().__init__(app.router, {})
+        self._known = known
 
     async def get_preflight_request_config(
         self, preflight_request: web.Request, origin: str, requested_method: str
     ) -> Mapping[str, Any]:
-        config: Mapping[str, Any] = await super().get_preflight_request_config(
-            preflight_request, origin, requested_method
-        )
-        return {origin: _OPTIONS} if origins.is_local(origin) else config
+        # Refuses a method that the path has not.
+        await super().get_preflight_request_config(preflight_request, origin, requested_method)
+        return {origin: _OPTIONS} if self._known(origin) else {}

@@ -24,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from gateway.surfaces.pages import PAGES
 from tests.engine.receiver import Execution, Receiver
 from tests.surfaces.running import CODE, QUICK, Gateway, bearer
 
@@ -45,7 +46,9 @@ CHECKS = [
 OPERATIONS = [
     f"{route.method} {route.resource.canonical}"
     for route in Gateway().app.router.routes()
-    if route.method != "OPTIONS" and route.resource is not None
+    if route.method not in ("OPTIONS", "HEAD")
+    and route.resource is not None
+    and route.resource.canonical not in (*PAGES, "/static/{path}")
 ]
 
 

@@ -10,7 +10,6 @@ QUEUE = {"status": "error", "error_code": "NOT_FOUND", "message": "Not found."}
 N8N = {"ok": False, "error": {"code": "NOT_FOUND", "message": "Not found."}}
 CHAT = {"error": {"code": "NOT_FOUND", "message": "Not found."}}
 PATHS: dict[str, Any] = {
-    "/": QUEUE,
     "/nothing": QUEUE,
     "/ai_request/x": QUEUE,
     "/ai_request/batch/x/y/z": QUEUE,
