@@ -1,11 +1,30 @@
-import { createRoot } from "react-dom/client";
+/** The API as its document describes it, in Swagger UI: read it, and try it on this gateway. */
 
-createRoot(document.getElementById("root") as HTMLElement).render(
-  <main>
-    <h1>API</h1>
-    <p>
-      This page is not written yet. Meanwhile: <a href="openapi.json">the API document</a>,{" "}
-      <a href="health">how the gateway is</a>.
-    </p>
-  </main>,
-);
+import { createRoot } from "react-dom/client";
+import SwaggerUI from "swagger-ui-dist/swagger-ui-es-bundle.js";
+import "swagger-ui-dist/swagger-ui.css";
+import "../theme/theme.css";
+import "./docs.css";
+import { Masthead } from "../theme/Masthead.tsx";
+import { showTheme } from "../theme/theme.ts";
+import { followDarkness } from "./darkness.ts";
+
+showTheme();
+followDarkness(document.documentElement, matchMedia("(prefers-color-scheme: dark)"));
+createRoot(document.getElementById("masthead") as HTMLElement).render(<Masthead page="API" />);
+
+SwaggerUI({
+  domNode: document.getElementById("api") as HTMLElement,
+  url: "openapi.json",
+  deepLinking: true,
+  filter: true,
+  docExpansion: "list",
+  defaultModelsExpandDepth: 0,
+  // Its code samples and what it was given as a credential stay on this page.
+  persistAuthorization: false,
+  // No badge of a public checker: nothing from elsewhere is loaded.
+  validatorUrl: null,
+  // A page's address must not choose what it shows, nor where requests go.
+  queryConfigEnabled: false,
+  tryItOutEnabled: false,
+});
