@@ -6,7 +6,7 @@ import msgspec
 
 from gateway.catalog import Catalog
 from gateway.engine.auth import Principal
-from gateway.errors import Forbidden
+from gateway.errors import Conflict, Forbidden
 from gateway.jobs import Callback, Job, Lane, OnDisconnect, OnFailure, Start
 from gateway.messages import Request
 from gateway.tenants import Tenant
@@ -61,6 +61,17 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             fingerprint=self.fingerprint,
             context=self.context,
         )
+
+
+def repeat(job: Job, earlier: Job) -> Job:
+    """The job that holds the idempotency key of another one, if that asks for the same.
+
+    Raises:
+        Conflict: it does not.
+    """
+    if earlier.fingerprint != job.fingerprint:
+        raise Conflict
+    return earlier
 
 
 def _bounded(request: Request, tenant: Tenant, catalog: Catalog) -> Request:

@@ -54,7 +54,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Auth:
-    """Checks credentials. Needs no store and keeps no state."""
+    """Checks credentials. Needs no store; knows the apps, which may be replaced."""
 
     def __init__(
         self,
@@ -72,12 +72,20 @@ class Auth:
             stream_secret: what the key of stream tokens is derived from.
             anonymous_app: the name of the app for requests without a credential.
         """
-        self._by_digest = {app.code_digest: app for app in apps}
-        self._by_name = {app.name: app for app in self._by_digest.values()}
         self._jwt_secret = jwt_secret
         self._stream_key = hmac.digest(stream_secret.encode(), b"stream token", "sha256")
-        self._anonymous = self._by_name[anonymous_app] if anonymous_app else None
         self._now = now
+        self.replace(apps, anonymous_app)
+
+    def replace(self, apps: Iterable[Tenant], anonymous_app: str | None) -> None:
+        """Know these apps from now on, and no others."""
+        self._by_digest = {app.code_digest: app for app in apps}
+        self._by_name = {app.name: app for app in self._by_digest.values()}
+        self._anonymous = self._by_name[anonymous_app] if anonymous_app else None
+
+    def knows(self, tenant: Tenant) -> bool:
+        """The app is still one of them, under the code it had."""
+        return tenant.code_digest in self._by_digest
 
     def tenant(self, name: str) -> Tenant | None:
         """The app of that name."""

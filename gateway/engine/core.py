@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
@@ -12,11 +12,12 @@ import structlog
 
 from gateway import jobs, webhooks
 from gateway.catalog import Catalog
-from gateway.engine.ask import Ask
+from gateway.engine.ask import Ask, repeat
 from gateway.engine.auth import Auth, Principal
 from gateway.engine.bounds import Bounds
 from gateway.engine.hub import Channel, Framer, Hub, View, over, read
 from gateway.engine.limits import Limits
+from gateway.engine.observer import Observer, Observers
 from gateway.engine.patience import Patience
 from gateway.engine.queue import Queue
 from gateway.engine.recorder import BodyForm, Ending, Recorder
@@ -26,11 +27,12 @@ from gateway.engine.router import Router
 from gateway.engine.turns import Turns
 from gateway.engine.waiting import Waiting
 from gateway.engine.worker import Workers
-from gateway.errors import Conflict, Draining, Gone, JobNotFound
+from gateway.errors import Draining, Gone, JobNotFound
 from gateway.events import Cancelled, Expired, Failed, Terminal
 from gateway.jobs import Job, OnDisconnect, Outcome, Owner, State, Status
 from gateway.log import EventLog
 from gateway.providers import Provider
+from gateway.spending import priced
 from gateway.stores import Store
 
 # All that a surface needs of the engine.
@@ -51,6 +53,7 @@ class Core:
         forms: how each surface writes the body of its callbacks, by the surface's name; the
             surfaces enter themselves before the start.
         endings: what a surface keeps of a job of its own that ends, by the surface's name.
+        observer: is told what happens here, and at the doors.
     """
 
     def __init__(
@@ -66,12 +69,14 @@ class Core:
         new_uuid: Callable[[], UUID],
         rng: Random,
         on_callback: Callable[[], None],
+        observer: Observer | None = None,
     ) -> None:
         """Put the engine together; nothing runs before `start`.
 
         Args:
             on_callback: called when a callback has become due.
         """
+        self.observer = observer or Observers()
         self.auth = auth
         self.catalog = catalog
         self.limits = limits
@@ -85,19 +90,28 @@ class Core:
         self._on_callback = on_callback
         self._queue = Queue(capacity=bounds.queue_max_size, workers=bounds.workers)
         self._hub = Hub(self._unread)
-        self._recorder = Recorder(store, self._hub, self.forms, self.endings, now, self._ended)
+        self._recorder = Recorder(
+            store,
+            self._hub,
+            self.forms,
+            self.endings,
+            now,
+            self._ended,
+            lambda job, outcome: priced(job, outcome, self.catalog),
+        )
         self._workers = Workers(
             bounds.workers,
             queue=self._queue,
             hub=self._hub,
             store=store,
             recorder=self._recorder,
-            router=Router(catalog, providers),
+            router=Router(lambda: self.catalog, providers),
             turns=Turns(bounds.requests_per_minute),
             timeouts=bounds.timeouts,
             now=now,
             rng=rng,
             on_move=self._moved,
+            observer=self.observer,
         )
         # Jobs that have not ended, as last stored.
         self._jobs: dict[str, Job] = {}
@@ -164,6 +178,12 @@ class Core:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def reload(self, catalog: Catalog, most_running: Mapping[str, int | None]) -> None:
+        """Go by this catalog from now on, and by what each app may have running at a time."""
+        self.catalog = catalog
+        for app, most in most_running.items():
+            self._queue.recap(app, most)
+
     # -- submitting ---------------------------------------------------------------------------
 
     async def submit(self, principal: Principal, ask: Ask) -> Job:
@@ -192,7 +212,7 @@ class Core:
         if job.idempotency_key is not None:
             earlier = await self._store.find(job.idempotency_key)
             if earlier is not None:
-                return _repeat(job, earlier)
+                return repeat(job, earlier)
         self._queue.reserve()
         try:
             if tenant.rate_limit is not None:
@@ -208,7 +228,7 @@ class Core:
         held = await self._store.insert(job, webhooks.owed(job, self._bounds.callback_deadline))
         if held.id == job.id:
             self._await_worker(job)
-            log.info("job_submitted", job_id=job.id, app=job.owner.tenant, door=job.door)
+            self.observer.submitted(job)
         return held
 
     def _await_worker(self, job: Job, past: EventLog | None = None, waited_s: float = 0.0) -> None:
@@ -368,16 +388,7 @@ class Core:
             del self._active[job.owner]
         if job.callback is not None:
             self._on_callback()
-        usage = job.outcome.usage if job.outcome else None
-        log.info(
-            "job_finished",
-            job_id=job.id,
-            app=job.owner.tenant,
-            door=job.door,
-            state=job.state.value,
-            took_s=round((job.finished_at or job.created_at) - job.created_at, 3),
-            tokens=usage.total_tokens if usage else 0,
-        )
+        self.observer.ended(job)
 
     # -- time passing -------------------------------------------------------------------------
 
@@ -387,9 +398,3 @@ class Core:
             while (job_id := self._waiting.due()) is not None:
                 await self._stop(job_id, Expired())
                 self._waiting.remove(job_id)
-
-
-def _repeat(job: Job, earlier: Job) -> Job:
-    if earlier.fingerprint != job.fingerprint:
-        raise Conflict
-    return earlier

@@ -166,6 +166,13 @@ class Queue(asyncio.PriorityQueue[Ticket]):
                     lane.heads.add(head)
                 tenant.heads[name] = head
 
+    def recap(self, tenant: str, cap: int | None) -> None:
+        """Let at most `cap` of the tenant's jobs run from now on; those that run go on."""
+        account = self._tenants[tenant]
+        account.cap = cap
+        self._show(account)
+        self._wake()
+
     # -- leaving ------------------------------------------------------------------------------
 
     def pause(self) -> None:

@@ -12,6 +12,7 @@ import structlog
 from gateway import retries
 from gateway.engine.bounds import Timeouts
 from gateway.engine.hub import Hub
+from gateway.engine.observer import Observer
 from gateway.engine.pace import Pace
 from gateway.engine.queue import Queue, Ticket
 from gateway.engine.recorder import Recorder
@@ -51,6 +52,7 @@ class Workers:
         now: Callable[[], float],
         rng: Random,
         on_move: Callable[[Job], None],
+        observer: Observer,
     ) -> None:
         self._count = count
         self._queue = queue
@@ -64,6 +66,7 @@ class Workers:
         self._now = now
         self._rng = rng
         self._on_move = on_move
+        self._observer = observer
         self._pace = Pace()
         self._tasks: list[asyncio.Task[None]] = []
         self.runs: dict[str, Run] = {}
@@ -163,6 +166,7 @@ class Workers:
             )
             self.runs[job.id] = run
             self._on_move(job)
+            self._observer.claimed(job)
         finally:
             del self._claiming[ticket.job_id]
             claiming.set_result(None)
@@ -244,10 +248,14 @@ class Workers:
         silence_s = self._timeouts.token_s
         channel = run.channel
         watch = run.watch
+        pulse = self._observer.asked(run.job, leg.model, time())
         async with aclosing(leg.provider.stream(run.request, leg.model.upstream)) as outputs:
             async for arrived in outputs:
+                now = time()
+                if pulse is not None:
+                    pulse(now, len(arrived))
                 if run.first_token_at is not None:
-                    watch.due = time() + silence_s
+                    watch.due = now + silence_s
                 for output in arrived:
                     if run.first_token_at is None and type(output) is not Usage:
                         self._first(run, leg)
@@ -265,19 +273,14 @@ class Workers:
         run.model, run.provider = leg.model.name, leg.provider.name
         run.watch.arm(asyncio.get_running_loop().time() + self._timeouts.token_s)
         run.channel.publish(Routed(model=leg.model.name, provider=leg.provider.name))
+        self._observer.answered(run.job, leg.model)
 
     # -- after a failure ----------------------------------------------------------------------
 
     async def _recover(self, run: Run, error: ProviderError) -> bool:
         """Retry, go on to the next model, begin anew, or end; True to ask the next at once."""
-        log.warning(
-            "provider_failed",
-            job_id=run.job.id,
-            model=run.legs[run.leg].model.name if run.legs else None,
-            code=error.code,
-            retryable=error.retryable,
-            shown=run.shown,
-        )
+        model = run.legs[run.leg].model if run.legs else None
+        self._observer.failed(run.job, model, error, shown=run.shown)
         silent = run.reason is error
         run.reason = None
         if run.shown:

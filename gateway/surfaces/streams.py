@@ -21,6 +21,7 @@ from gateway.log import START, Cursor
 from gateway.surfaces.event_stream import EventStream
 from gateway.surfaces.format import Format
 from gateway.surfaces.route import JOB_ID, Parameter, Reply
+from gateway.tenants import Tenant
 
 # What every route says that serves a job's stream by the reader's cursor.
 _SAYS = "The id of the last event that was read; what follows it is sent. {}"
@@ -68,16 +69,21 @@ class Streams:
             max_age_s: how long one connection lasts, give or take a fifth.
         """
         self._core = core
-        self._heartbeat_s = heartbeat_s
         self._stall_s = stall_s
         self._tick_s = tick_s
+        self._rng = rng
+        self.bound(heartbeat_s, max_age_s, most, most_per_tenant)
+        # Whom each was opened for.
+        self._open: dict[EventStream, Tenant] = {}
+        self._by_tenant: Counter[str] = Counter()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def bound(self, heartbeat_s: float, max_age_s: float, most: int, most_per_tenant: int) -> None:
+        """Hold streams to these bounds from now on; no open one is ended for their sake."""
+        self._heartbeat_s = heartbeat_s
         self._max_age_s = max_age_s
         self._most = most
         self._most_per_tenant = most_per_tenant
-        self._rng = rng
-        self._open: set[EventStream] = set()
-        self._by_tenant: Counter[str] = Counter()
-        self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._open)
@@ -96,7 +102,7 @@ class Streams:
         """
         cursor = cursor_of(request)
         with self._room(principal.tenant.name):
-            return await self._serve(request, job, format, cursor)
+            return await self._serve(request, principal, job, format, cursor)
 
     async def begin(
         self,
@@ -113,7 +119,7 @@ class Streams:
         """
         with self._room(principal.tenant.name):
             job = await submit()
-            return await self._serve(request, job, format_of(job), None)
+            return await self._serve(request, principal, job, format_of(job), None)
 
     async def go_on(
         self,
@@ -132,10 +138,15 @@ class Streams:
             Unavailable: too many streams are open.
         """
         with self._room(principal.tenant.name):
-            return await self._serve(request, job, format, cursor)
+            return await self._serve(request, principal, job, format, cursor)
 
     async def _serve(
-        self, request: web.Request, job: Job, format: Format, cursor: Cursor | None
+        self,
+        request: web.Request,
+        principal: Principal,
+        job: Job,
+        format: Format,
+        cursor: Cursor | None,
     ) -> web.StreamResponse:
         hello = format.hello
         if format.resumable:
@@ -148,7 +159,7 @@ class Streams:
             if read and (format.resumable or not hello):
                 return web.Response(status=204, headers=_HEADERS)
             response = self._response(request, job)
-            self._watch(stream, request)
+            self._watch(stream, request, principal.tenant)
             writer = await response.prepare(request)
             if writer is None or request.transport is None:
                 raise ConnectionResetError
@@ -191,7 +202,7 @@ class Streams:
         with self._room(principal.tenant.name):
             stream = await self._take(job, format, cursor)
             try:
-                self._watch(stream, request)
+                self._watch(stream, request, principal.tenant)
                 yield stream
             finally:
                 self._give_back(stream)
@@ -206,7 +217,7 @@ class Streams:
             raise
 
     def _give_back(self, stream: EventStream) -> None:
-        self._open.discard(stream)
+        self._open.pop(stream, None)
         stream.leave()
 
     def _room(self, tenant: str) -> "_Room":
@@ -217,10 +228,10 @@ class Streams:
             raise Unavailable("Too many streams are open.", retryable=True, retry_after_s=5)
         return _Room(self._by_tenant, tenant)
 
-    def _watch(self, stream: EventStream, request: web.Request) -> None:
-        """Give a stream heartbeats, an age, and an end where it gets stuck."""
+    def _watch(self, stream: EventStream, request: web.Request, tenant: Tenant) -> None:
+        """Give a stream heartbeats, an age, and an end where it is stuck or its app has left."""
         _bound_send_buffer(request)
-        self._open.add(stream)
+        self._open[stream] = tenant
         self._arm()
 
     def _arm(self) -> None:
@@ -229,8 +240,13 @@ class Streams:
 
     def _tick(self) -> None:
         self._timer = None
-        for stream in tuple(self._open):
-            stream.tick(self._tick_s, self._heartbeat_s, self._stall_s)
+        knows = self._core.auth.knows
+        for stream, tenant in tuple(self._open.items()):
+            if knows(tenant):
+                stream.tick(self._tick_s, self._heartbeat_s, self._stall_s)
+            else:
+                # Its app has left, or has another code: who holds the old one reads no more.
+                stream.cut()
         self._arm()
 
 

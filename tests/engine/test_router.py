@@ -36,7 +36,7 @@ def test_the_legs_of_a_request(model: str, fallbacks: tuple[str, ...], legs: lis
     """In the order of the request, each once; who has no provider here, or is unknown, is left
     out, so that a job whose model has left the catalog still comes to an end."""
     provider = Scripted(a=[HELLO])
-    router = Router(CATALOG, {"scripted": provider})
+    router = Router(lambda: CATALOG, {"scripted": provider})
     request = Request(messages=(), model=model, fallback_models=fallbacks)
     assert router.legs(request) == [Leg(each, provider) for each in legs]
 
@@ -84,6 +84,6 @@ def test_names_find_their_providers(name: str, provider: str, upstream: str) -> 
     """With the catalog as shipped: listed models, and others by what they are called."""
     served = {each: Scripted(a=[HELLO]) for each in PROVIDERS}
     catalog = parse(SHIPPED, Report("models.toml", []))
-    [leg] = Router(catalog, served).legs(Request(messages=(), model=name))
+    [leg] = Router(lambda: catalog, served).legs(Request(messages=(), model=name))
     assert leg.provider is served[provider]
     assert (leg.model.provider, leg.model.upstream) == (provider, upstream)

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from gateway.app import Patience
+from gateway.doors import Patience
 from tests.engine.receiver import Receiver
 from tests.surfaces.running import Gateway
 from tests.surfaces.teller import Teller

@@ -12,8 +12,9 @@ import jwt
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
 from multidict import CIMultiDictProxy
 
-from gateway.app import CORE, Patience, build
+from gateway.app import CORE, build
 from gateway.config import parse
+from gateway.doors import Patience
 from gateway.engine.core import Core, read
 from gateway.jobs import Job
 from gateway.serving import runner

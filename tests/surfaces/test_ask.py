@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.app import Patience
+from gateway.doors import Patience
 from gateway.jobs import State
 from tests.surfaces import event_source
 from tests.surfaces.running import CODE, QUICK, SILENT, STUCK, Gateway, bearer, user_token

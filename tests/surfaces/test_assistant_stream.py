@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.app import Patience
+from gateway.doors import Patience
 from gateway.log import Cursor
 from gateway.sse import Decoder
 from tests.surfaces import event_source

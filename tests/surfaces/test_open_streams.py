@@ -5,7 +5,7 @@ import re
 
 from aiohttp import ClientResponse
 
-from gateway.app import Patience
+from gateway.doors import Patience
 from tests.e2e import wire
 from tests.surfaces import event_source
 from tests.surfaces.running import CODE, OTHER_CODE, QUICK, SILENT, STUCK, Gateway, bearer, raw

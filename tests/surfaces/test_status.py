@@ -149,3 +149,12 @@ async def test_draining_is_not_ready() -> None:
         assert (await gateway.poll(job_id))["status"] == "processing"
         await gateway.ask("POST", f"/cancel_request/{job_id}", headers=bearer(CODE))
         await asyncio.wait_for(draining, 5)
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
+async def test_a_look_without_the_body_will_do(path: str) -> None:
+    """Uptime checks send HEAD: the status and headers of GET, and no body."""
+    async with Gateway() as gateway:
+        got, looked = await gateway.get(path), await gateway.ask("HEAD", path)
+        assert (looked.status, looked.body) == (200, b"")
+        assert looked.headers["Content-Length"] == str(len(got.body))

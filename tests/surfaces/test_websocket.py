@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
-from gateway.app import Patience
+from gateway.doors import Patience
 from gateway.surfaces.websocket import text_frame
 from tests.e2e import wire
 from tests.surfaces.assisting import Told, made, told, user

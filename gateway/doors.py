@@ -1,0 +1,272 @@
+"""The doors: every surface, set as the configuration says, and set anew when that changes."""
+
+import random
+import time
+import uuid
+from collections.abc import Collection, Mapping
+from ipaddress import ip_network
+from math import inf
+from pathlib import Path
+from typing import NamedTuple, TypedDict
+
+from aiohttp import web
+
+from gateway import origins
+from gateway.config import Config, Settings
+from gateway.conversations import Conversations
+from gateway.destinations import Policy, check_url
+from gateway.engine.core import Core
+from gateway.jobs import OnDisconnect
+from gateway.surfaces import cors
+from gateway.surfaces.ai_request import CheckUrl, JobQueue
+from gateway.surfaces.ask import AskDoor
+from gateway.surfaces.assistant import Assistant
+from gateway.surfaces.chat import Chat
+from gateway.surfaces.conversations import Archive
+from gateway.surfaces.direct import Direct, carry_headers
+from gateway.surfaces.door import Desk, Door
+from gateway.surfaces.openai import Completions
+from gateway.surfaces.openapi import ApiDocument
+from gateway.surfaces.pages import Pages
+from gateway.surfaces.responses import Responses
+from gateway.surfaces.route import Access, Handler, Route
+from gateway.surfaces.status import Health
+from gateway.surfaces.strays import strays
+from gateway.surfaces.stream import N8n
+from gateway.surfaces.streams import Streams
+from gateway.surfaces.websocket import WebSockets
+
+# What fails within this is answered with a status of its own, at OpenAI's doors.
+_HOLD_S = 10.0
+_STATIC = Path(__file__).parent / "static"
+
+
+class Patience(NamedTuple):
+    """How long the doors wait for callers, in seconds; no setting.
+
+    Attributes:
+        body_s: for a body to be whole.
+        stall_s: for a reader that takes nothing.
+        tick_s: between two looks at the open streams.
+    """
+
+    body_s: float = 10.0
+    stall_s: float = 30.0
+    tick_s: float = 1.0
+
+
+class Doors:
+    """All doors of one gateway over one engine.
+
+    They hold no state of their own beside the streams, so a changed configuration makes them
+    anew: what is asked from then on enters the new ones, and who is inside stays.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        config: Config,
+        patience: Patience,
+        *,
+        providers: Mapping[str, str],
+        conversations: Conversations,
+    ) -> None:
+        """Make them; `install` opens them.
+
+        Args:
+            providers: how each provider was at its last check; the caller keeps it fresh.
+        """
+        self._core = core
+        self._patience = patience
+        self._providers = providers
+        self._conversations = conversations
+        self._started = time.monotonic()
+        self._streams = Streams(
+            core,
+            stall_s=patience.stall_s,
+            tick_s=patience.tick_s,
+            rng=random.Random(),
+            **_stream_bounds(config.settings),
+        )
+        self._handlers: dict[tuple[str, str], Handler] = {}
+        # The very set that answers about origins.
+        self._pages: set[str] = set()
+        self._policies: dict[str, Policy] = {}
+        self._settings = config.settings
+        self._open(config)
+
+    def install(self, app: web.Application) -> None:
+        """Let the application's requests in."""
+        doors = self._doors
+        app.middlewares.append(strays(doors))
+        routes = []
+        for route in (route for door in doors for route in door.routes):
+            handler = self._entrance(route)
+            routes.append(app.router.add_route(route.method, route.path, handler))
+            if (route.method, route.access) == ("GET", Access.OPEN):
+                # Load balancers and uptime checks ask without wanting the body.
+                routes.append(app.router.add_route("HEAD", route.path, handler))
+        cors.install(app, routes, self._pages, local=self._settings.dev_mode)
+        app.on_response_prepare.append(carry_headers)
+
+    def _entrance(self, route: Route) -> Handler:
+        """The way to a route's handler as it is when a request comes."""
+        handlers, place = self._handlers, (route.method, route.path)
+
+        async def enter(request: web.Request) -> web.StreamResponse:
+            return await handlers[place](request)
+
+        return enter
+
+    def change(self, config: Config) -> None:
+        """Let whoever comes from now on in by this configuration."""
+        self._streams.bound(**_stream_bounds(config.settings))
+        self._open(config)
+
+    def _open(self, config: Config) -> None:
+        self._settings = config.settings
+        self._pages.clear()
+        self._pages.update(_pages(config))
+        self._policies = _policies(config)
+        desk = _desk(self._core, config.settings, self._patience)
+        self._doors = self._made(desk, config)
+        for door in self._doors:
+            for route in door.routes:
+                self._handlers[route.method, route.path] = desk.guarded(door, route)
+
+    def policy(self, app: str) -> Policy:
+        """Where callbacks of the app of that name may go; it may have left the configuration."""
+        return self._policies.get(app) or _policy(self._settings)
+
+    # -- each of them -------------------------------------------------------------------------
+
+    def _made(self, desk: Desk, config: Config) -> list[Door]:
+        settings = config.settings
+        archive = Archive(desk, self._conversations)
+        doors = [
+            JobQueue(
+                desk,
+                default_model=settings.default_model,
+                fallback_models=settings.fallback_models,
+                poll_needs_app_code=settings.poll_needs_app_code,
+                check_url=self._may_call("callback_url"),
+                now=time.time,
+            ).door,
+            N8n(
+                desk,
+                self._streams,
+                default_model=settings.default_model,
+                fallback_models=settings.fallback_models,
+                start=settings.start,
+                token_life_s=_token_life_s(settings),
+                check_url=self._may_call("resumeUrl"),
+            ).door,
+            *self._assistant_doors(desk, config),
+            *self._openai_doors(desk, settings),
+            Chat(
+                desk,
+                self._streams,
+                archive,
+                default_model=settings.default_model,
+                fallback_models=settings.fallback_models,
+                on_disconnect=OnDisconnect(settings.on_disconnect),
+                now=time.time,
+                new_uuid=uuid.uuid4,
+            ).door,
+            archive.door,
+            Health(
+                self._core,
+                self._providers,
+                self._conversations.count,
+                lambda: time.monotonic() - self._started,
+            ).door,
+        ]
+        document = ApiDocument(doors, public_url=settings.public_url)
+        return [*doors, document.door, Pages(_STATIC).door]
+
+    def _may_call(self, field: str) -> CheckUrl:
+        return lambda url, tenant: check_url(url, self.policy(tenant.name), field=field)
+
+    def _assistant_doors(self, desk: Desk, config: Config) -> list[Door]:
+        """The doors that tell a job's events by name."""
+        settings, pages = config.settings, self._pages
+        assistant = Assistant(
+            desk,
+            self._streams,
+            modes=config.modes,
+            default_model=settings.default_model,
+            fallback_models=settings.fallback_models,
+            user_max_active=settings.user_max_active,
+            user_rate_limit=settings.user_rate_limit,
+            token_life_s=_token_life_s(settings),
+        )
+        sockets = WebSockets(
+            desk,
+            self._streams,
+            allowed=lambda page: page in pages or (settings.dev_mode and origins.is_local(page)),
+        )
+        return [assistant.door, sockets.door]
+
+    def _openai_doors(self, desk: Desk, settings: Settings) -> list[Door]:
+        """The doors that speak OpenAI's wire; their callers wait for their answers."""
+        # A stream's headers wait for its first word, but no longer than a heartbeat would.
+        hold_s = min(settings.heartbeat or inf, _HOLD_S)
+        direct = Direct(desk.core, self._streams, hold_s=hold_s)
+        return [
+            door(
+                desk,
+                direct,
+                default_model=settings.default_model,
+                fallback_models=settings.fallback_models,
+                on_disconnect=OnDisconnect(settings.on_disconnect),
+            ).door
+            for door in (AskDoor, Completions, Responses)
+        ]
+
+
+class _Bounds(TypedDict):
+    heartbeat_s: float
+    max_age_s: float
+    most: int
+    most_per_tenant: int
+
+
+def _stream_bounds(settings: Settings) -> _Bounds:
+    return {
+        "heartbeat_s": settings.heartbeat,
+        "max_age_s": settings.stream_max_age,
+        "most": settings.max_streams,
+        "most_per_tenant": settings.max_streams_per_app,
+    }
+
+
+def _desk(core: Core, settings: Settings, patience: Patience) -> Desk:
+    return Desk(
+        core,
+        public_url=settings.public_url,
+        max_body_bytes=settings.max_body_bytes,
+        body_timeout_s=patience.body_s,
+        trusted_proxies=tuple(ip_network(each) for each in settings.trusted_proxies),
+    )
+
+
+def _pages(config: Config) -> set[str]:
+    """The origins of all pages that may call."""
+    listed = (tenant.allowed_origins or () for tenant in config.tenants)
+    return {*config.settings.allowed_origins}.union(*listed)
+
+
+def _token_life_s(settings: Settings) -> float:
+    """How long the link to a stream may be good for, from its request on."""
+    return settings.queue_timeout + settings.request_timeout + settings.retention
+
+
+def _policies(config: Config) -> dict[str, Policy]:
+    """Where the callbacks of each tenant may go: its own list, or else the gateway's."""
+    settings = config.settings
+    return {tenant.name: _policy(settings, tenant.callback_origins) for tenant in config.tenants}
+
+
+def _policy(settings: Settings, origins: Collection[str] | None = None) -> Policy:
+    allowed = origins or settings.callback_allowed_origins
+    return Policy.of(allowed, dev_mode=settings.dev_mode)
