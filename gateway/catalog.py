@@ -81,7 +81,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         context_window: tokens of prompt and answer together; None where it is not known.
         max_tokens: most tokens of one answer; None where it is not known.
         parameters: what it takes, and in which range.
-        input_price, output_price: of a million tokens, in the currency of your books.
+        input_price, output_price: of a million tokens, in US dollars; None where not known.
     """
 
     name: str

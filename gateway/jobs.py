@@ -109,6 +109,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     Attributes:
         answer: what text there was, whole or not.
         usage: the tokens of all its attempts, also of those that were lost.
+        cost: of these, in millionths of a US dollar.
     """
 
     terminal: Terminal
@@ -117,6 +118,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     model: str | None = None
     provider: str | None = None
     usage: Usage | None = None
+    cost: int = 0
     first_token_at: float | None = None
 
 

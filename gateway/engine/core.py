@@ -32,7 +32,6 @@ from gateway.events import Cancelled, Expired, Failed, Terminal
 from gateway.jobs import Job, OnDisconnect, Outcome, Owner, State, Status
 from gateway.log import EventLog
 from gateway.providers import Provider
-from gateway.spending import priced
 from gateway.stores import Store
 
 # All that a surface needs of the engine.
@@ -91,13 +90,7 @@ class Core:
         self._queue = Queue(capacity=bounds.queue_max_size, workers=bounds.workers)
         self._hub = Hub(self._unread)
         self._recorder = Recorder(
-            store,
-            self._hub,
-            self.forms,
-            self.endings,
-            now,
-            self._ended,
-            lambda job, outcome: priced(job, outcome, self.catalog),
+            store, self._hub, self.forms, self.endings, now, self._ended, lambda: self.catalog
         )
         self._workers = Workers(
             bounds.workers,

@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 
 from gateway import jobs
+from gateway.catalog import Catalog
 from gateway.engine.hub import Channel, Hub
 from gateway.errors import StoreUnavailable
 from gateway.events import Event, Usage
 from gateway.jobs import Job, Outcome
+from gateway.spending import priced
 from gateway.stores import Batch, Store
 
 log = structlog.get_logger(__name__)
@@ -41,6 +43,7 @@ class Recorder:
         endings: Mapping[str, Ending],
         now: Callable[[], float],
         on_end: Callable[[Job], None],
+        catalog: Callable[[], Catalog],
     ) -> None:
         self._store = store
         self._hub = hub
@@ -48,6 +51,7 @@ class Recorder:
         self._endings = endings
         self._now = now
         self._on_end = on_end
+        self._catalog = catalog
         self._marked: dict[str, Channel] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._append: asyncio.Task[None] | None = None
@@ -98,6 +102,7 @@ class Recorder:
         run it in a task of its own where the caller may be.
         """
         await self._quiet(channel)
+        outcome = priced(job, outcome, self._catalog())
         if not channel.log.attempt:
             channel.begin(max(1, job.attempt))
         if outcome.usage is not None and outcome.usage != _told(channel):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway.catalog import Catalog
 from gateway.engine.core import read
 from gateway.engine.hub import Channel, Hub
 from gateway.engine.recorder import Ending, Recorder
@@ -55,6 +56,7 @@ class Desk:
             self.endings,
             lambda: 7.0,
             self.ended.append,
+            Catalog,
         )
 
     async def running(self, job: Job = JOB) -> Channel:
