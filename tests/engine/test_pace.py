@@ -64,3 +64,24 @@ async def test_every_rest_ends_in_time(seed: int) -> None:
 
     took = await asyncio.gather(*(stream() for _ in range(20)))
     assert all(0 <= each <= 0.201 for rests in took for each in rests)
+
+
+@jumping
+async def test_few_rests_end_in_one_turn_of_the_loop() -> None:
+    """Whatever else is ready gets its turn between a few reads, and never waits for a thousand."""
+    pace = Pace()
+    pace.streams = 1000
+    ended = 0
+
+    async def stream() -> None:
+        nonlocal ended
+        await pace.rest()
+        ended += 1
+
+    streams = [asyncio.create_task(stream()) for _ in range(1000)]
+    most = before = 0
+    while ended < len(streams):
+        await asyncio.sleep(0)
+        most, before = max(most, ended - before), ended
+    assert 0 < most <= 32
+    await asyncio.gather(*streams)
