@@ -72,14 +72,17 @@ async def test_few_rests_end_in_one_turn_of_the_loop() -> None:
     pace = Pace()
     pace.streams = 1000
     ended = 0
+    begun = asyncio.Event()
 
     async def stream() -> None:
         nonlocal ended
         await pace.rest()
         ended += 1
+        begun.set()
 
     streams = [asyncio.create_task(stream()) for _ in range(1000)]
-    most = before = 0
+    await begun.wait()
+    most = before = ended
     while ended < len(streams):
         await asyncio.sleep(0)
         most, before = max(most, ended - before), ended
