@@ -33,7 +33,7 @@ from gateway.providers.openai import OpenAI
 from gateway.providers.simulator import Simulator
 from gateway.providers.together import Together
 from gateway.reloading import Reloading
-from gateway.stores import Store
+from gateway.stores import Store, StoreAndOutbox
 from gateway.stores.conversations import MemoryConversations
 from gateway.stores.database import Database
 from gateway.stores.memory import MemoryStore
@@ -87,7 +87,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     return app
 
 
-def _stores(settings: Settings) -> tuple[Store, Conversations]:
+def _stores(settings: Settings) -> tuple[StoreAndOutbox, Conversations]:
     """In the folder that is configured, or else in memory."""
     if not settings.data_dir:
         return MemoryStore(), MemoryConversations()

@@ -17,6 +17,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of one process; times in seconds, sizes in jobs.
 
     Attributes:
+        dead_letter_retention: of jobs whose callback was given up, if that is longer.
         requests_per_minute: by provider; 0, or none, for as many as there are.
     """
 
@@ -28,6 +29,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     abandon_after: float
     drain_timeout: float
     retention: float
+    dead_letter_retention: float = 0.0
     callback_deadline: float
     timeouts: Timeouts
     requests_per_minute: Mapping[str, int] = {}

@@ -21,6 +21,7 @@ from gateway.engine.observer import Observer, Observers
 from gateway.engine.patience import Patience
 from gateway.engine.queue import Queue
 from gateway.engine.recorder import BodyForm, Ending, Recorder
+from gateway.engine.records import Records
 from gateway.engine.rescue import rescue
 from gateway.engine.retention import Retention
 from gateway.engine.router import Router
@@ -51,6 +52,7 @@ class Core:
     Attributes:
         forms: how each surface writes the body of its callbacks, by the surface's name; the
             surfaces enter themselves before the start.
+        records: all jobs, those that are over included.
         endings: what a surface keeps of a job of its own that ends, by the surface's name.
         observer: is told what happens here, and at the doors.
     """
@@ -108,6 +110,7 @@ class Core:
         )
         # Jobs that have not ended, as last stored.
         self._jobs: dict[str, Job] = {}
+        self.records = Records(store, self._jobs, self.cancel)
         self._waiting = Waiting(
             self._queue,
             auth.tenant,
@@ -123,7 +126,7 @@ class Core:
             self._unwanted,
         )
         self._active: Counter[Owner] = Counter()
-        self._retention = Retention(store, bounds.retention, now)
+        self._retention = Retention(store, bounds, now)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # -- life ---------------------------------------------------------------------------------

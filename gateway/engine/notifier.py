@@ -20,7 +20,7 @@ from gateway.engine.clock import Clock
 from gateway.engine.dialer import Dialer
 from gateway.engine.lane import Lane
 from gateway.errors import InvalidRequest, StoreUnavailable
-from gateway.stores import Store
+from gateway.outbox import Outbox
 from gateway.webhooks import Answer, Delivery, DeliveryState, Silence
 
 # An attempt that is so much later than its time-out belongs to a process that died.
@@ -49,7 +49,7 @@ class Notifier:
     def __init__(
         self,
         *,
-        store: Store,
+        store: Outbox,
         dialer: Dialer,
         policy_of: Callable[[str], Policy],
         rewrites: Mapping[str, str],

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
+from gateway.engine.bounds import Bounds
 from gateway.errors import StoreUnavailable
 from gateway.jobs import Owner
 from gateway.stores import Store
@@ -22,9 +23,10 @@ _REMEMBERED = 10_000
 class Retention:
     """Forgets ended jobs of one store when their time is over."""
 
-    def __init__(self, store: Store, keep_s: float, now: Callable[[], float]) -> None:
+    def __init__(self, store: Store, bounds: Bounds, now: Callable[[], float]) -> None:
         self._store = store
-        self._keep_s = keep_s
+        self._keep_s = bounds.retention
+        self._keep_dead_s = bounds.dead_letter_retention
         self._now = now
         self._former: OrderedDict[str, Owner] = OrderedDict()
 
@@ -43,7 +45,9 @@ class Retention:
         Raises:
             StoreUnavailable: nothing was forgotten.
         """
-        self._former |= dict(await self._store.prune(self._now() - self._keep_s))
+        now = self._now()
+        gone = await self._store.prune(now - self._keep_s, now - self._keep_dead_s)
+        self._former |= dict(gone)
         while len(self._former) > _REMEMBERED:
             self._former.popitem(last=False)
 

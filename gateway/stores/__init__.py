@@ -6,8 +6,10 @@ from typing import Protocol
 import msgspec
 
 from gateway.events import Event, Usage
+from gateway.history import Filter, Page, Place
 from gateway.jobs import Job, Outcome, Owner
 from gateway.log import Cursor, EventLog
+from gateway.outbox import Outbox
 from gateway.webhooks import Delivery
 
 
@@ -20,7 +22,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Store(Protocol):
-    """Jobs, their logs, and the callbacks owed.
+    """Jobs and their logs. The callbacks that they owe are read and changed by an `Outbox`.
 
     Every method is atomic: it happens whole or not at all, also when its caller is cancelled.
     A change is durable, as far as the store is, before the method returns.
@@ -103,22 +105,30 @@ class Store(Protocol):
         """Jobs queued or processing, oldest first."""
         ...
 
-    async def due(self, now: float, limit: int) -> list[Delivery]:
-        """Pending deliveries whose next attempt is due, the longest due first."""
-        ...
+    async def history(self, wanted: Filter, before: Place | None, limit: int) -> Page:
+        """Jobs in short, newest first.
 
-    async def record(self, delivery: Delivery) -> None:
-        """Replace a delivery by its newer version."""
-        ...
-
-    async def deliveries(self, *, tenant: str | None = None) -> list[Delivery]:
-        """Callbacks owed or made, newest first."""
-        ...
-
-    async def prune(self, before: float) -> list[tuple[str, Owner]]:
-        """Forget jobs that ended before that time, with their logs and settled callbacks.
-
-        A job whose callback is still pending stays. Returns the ids forgotten, and whose
-        they were.
+        Args:
+            before: only what stands lower than that.
         """
         ...
+
+    async def forget(self, job_ids: Sequence[str]) -> list[str]:
+        """Forget those of the jobs that are over, with all that belongs to them.
+
+        A callback that is still owed goes unsent. One job is forgotten whole or not at all; of
+        several, some may be when it fails. Returns the ids forgotten.
+        """
+        ...
+
+    async def prune(self, before: float, dead_before: float) -> list[tuple[str, Owner]]:
+        """Forget jobs that ended before that time, with their logs and settled callbacks.
+
+        A job whose callback is still pending stays; one whose callback is dead stays until it
+        ended before `dead_before`, too. Returns the ids forgotten, and whose they were.
+        """
+        ...
+
+
+class StoreAndOutbox(Store, Outbox, Protocol):
+    """One that keeps both, so that a job ends in one step with what it owes."""

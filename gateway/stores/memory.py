@@ -1,15 +1,19 @@
 """A store in this process's memory: fast, and gone with the process."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from heapq import nsmallest
+from itertools import islice
 
 import msgspec
+from sortedcontainers import SortedSet
 
-from gateway import jobs
+from gateway import history, jobs, webhooks
 from gateway.errors import Conflict
 from gateway.events import Usage
+from gateway.history import Filter, Page, Place
 from gateway.jobs import Job, Outcome, Owner, State
 from gateway.log import EventLog
+from gateway.outbox import Backlog
 from gateway.stores import Batch
 from gateway.webhooks import Delivery, DeliveryState
 
@@ -21,11 +25,15 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
+        # In the order of their places.
+        self._places: SortedSet[Place] = SortedSet()
         self._logs: dict[str, EventLog] = {}
         self._keys: dict[str, str] = {}
         self._deliveries: dict[str, Delivery] = {}
         # Those of them that are pending: few, beside all that were made.
         self._pending: dict[str, Delivery] = {}
+        # Job ids of those that were given up.
+        self._dead: set[str] = set()
 
     async def start(self) -> None:
         """There is nothing to open."""
@@ -42,6 +50,7 @@ class MemoryStore:
                     raise Conflict
                 return earlier
         self._jobs[job.id] = job
+        self._places.add(Place(job.created_at, job.id))
         self._logs[job.id] = EventLog()
         if delivery is not None:
             self._deliveries[job.id] = delivery
@@ -105,28 +114,84 @@ class MemoryStore:
         if delivery.job_id in self._deliveries:
             self._keep(delivery)
 
-    async def deliveries(self, *, tenant: str | None = None) -> list[Delivery]:
-        return [
-            delivery
-            for delivery in reversed(self._deliveries.values())
-            if tenant is None or delivery.tenant == tenant
-        ]
+    async def replay(self, job_id: str, now: float, lifetime_s: float) -> Delivery | None:
+        delivery = self._deliveries.get(job_id)
+        if delivery is None:
+            return None
+        again = webhooks.replay(delivery, now, lifetime_s)
+        self._keep(again)
+        return again
 
-    async def prune(self, before: float) -> list[tuple[str, Owner]]:
+    async def delivery(self, job_id: str) -> Delivery | None:
+        return self._deliveries.get(job_id)
+
+    async def deliveries(
+        self,
+        *,
+        tenant: str | None = None,
+        state: DeliveryState | None = None,
+        before: Place | None = None,
+        limit: int | None = None,
+    ) -> list[Delivery]:
+        owed = (self._deliveries.get(place.id) for place in self._below(before))
+        found = (
+            delivery
+            for delivery in owed
+            if delivery is not None
+            and tenant in (None, delivery.tenant)
+            and state in (None, delivery.state)
+        )
+        return list(islice(found, limit))
+
+    async def backlog(self) -> Backlog:
+        oldest = min((each.created_at for each in self._pending.values()), default=None)
+        return Backlog(len(self._pending), oldest, len(self._dead))
+
+    async def history(self, wanted: Filter, before: Place | None, limit: int) -> Page:
+        until = None if wanted.until is None else Place(wanted.until, "")
+        tops = [place for place in (before, until) if place is not None]
+        places = self._below(min(tops, default=None), wanted.since)
+        return history.page(
+            (history.entry_of(self._jobs[place.id]) for place in places), wanted, limit
+        )
+
+    async def forget(self, job_ids: Sequence[str]) -> list[str]:
+        over = [job_id for job_id in job_ids if self._is_over(job_id)]
+        for job_id in over:
+            self._forget(job_id)
+        return over
+
+    async def prune(self, before: float, dead_before: float) -> list[tuple[str, Owner]]:
         gone = [
             (job.id, job.owner)
             for job in self._jobs.values()
             if job.finished_at is not None
             and job.finished_at < before
             and job.id not in self._pending
+            and (job.finished_at < dead_before or job.id not in self._dead)
         ]
         for job_id, _ in gone:
-            job = self._jobs.pop(job_id)
-            del self._logs[job_id]
-            self._deliveries.pop(job_id, None)
-            if job.idempotency_key is not None:
-                del self._keys[job.idempotency_key]
+            self._forget(job_id)
         return gone
+
+    def _below(self, top: Place | None, since: float | None = None) -> Iterator[Place]:
+        """The places of jobs, from the highest down."""
+        least = None if since is None else Place(since, "")
+        return self._places.irange(least, top, inclusive=(True, False), reverse=True)
+
+    def _is_over(self, job_id: str) -> bool:
+        job = self._jobs.get(job_id)
+        return job is not None and job.state.final
+
+    def _forget(self, job_id: str) -> None:
+        job = self._jobs.pop(job_id)
+        del self._logs[job_id]
+        self._places.remove(Place(job.created_at, job.id))
+        self._deliveries.pop(job_id, None)
+        self._pending.pop(job_id, None)
+        self._dead.discard(job_id)
+        if job.idempotency_key is not None:
+            del self._keys[job.idempotency_key]
 
     def _keep(self, delivery: Delivery) -> None:
         self._deliveries[delivery.job_id] = delivery
@@ -134,6 +199,10 @@ class MemoryStore:
             self._pending[delivery.job_id] = delivery
         else:
             self._pending.pop(delivery.job_id, None)
+        if delivery.state is DeliveryState.DEAD:
+            self._dead.add(delivery.job_id)
+        else:
+            self._dead.discard(delivery.job_id)
 
     def _extend(self, batch: Batch) -> None:
         log = self._logs[batch.job_id]

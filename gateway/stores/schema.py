@@ -76,7 +76,62 @@ CREATE TABLE turns (
 
 _LOST = "ALTER TABLE jobs ADD COLUMN lost BLOB"
 
-MIGRATIONS = (_JOBS, _LOST)
+# An entry is what a list shows of a job: long texts would make looking through many slow. What is
+# listed is found from the newest down; those that failed, and callbacks that wait or are dead, are
+# few beside the others. A question is the newest text of its user.
+_HISTORY = """
+CREATE TABLE entries (
+    seq INTEGER PRIMARY KEY REFERENCES jobs,
+    prompt TEXT NOT NULL,
+    model TEXT NOT NULL,
+    provider TEXT,
+    first_token_at REAL,
+    prompt_tokens INTEGER,
+    completion_tokens INTEGER,
+    estimated INTEGER,
+    cost INTEGER NOT NULL DEFAULT 0,
+    error_code TEXT,
+    error TEXT,
+    retryable INTEGER
+) STRICT;
+INSERT INTO entries
+SELECT
+    seq,
+    coalesce((
+        SELECT substr(value ->> '$.content', 1, 1000)
+        FROM json_each(CAST(body AS TEXT), '$.request.messages')
+        WHERE value ->> '$.role' = 'user' AND json_type(value, '$.content') = 'text'
+        ORDER BY key DESC LIMIT 1
+    ), ''),
+    coalesce(ended ->> '$.model', CAST(body AS TEXT) ->> '$.request.model'),
+    ended ->> '$.provider',
+    ended ->> '$.first_token_at',
+    ended ->> '$.usage.prompt_tokens',
+    ended ->> '$.usage.completion_tokens',
+    CASE WHEN json_type(ended, '$.usage') IS NOT NULL
+        THEN coalesce(ended ->> '$.usage.estimated', 0) END,
+    coalesce(ended ->> '$.cost', 0),
+    CASE ended ->> '$.terminal.type' WHEN 'failed' THEN ended ->> '$.terminal.code' END,
+    CASE ended ->> '$.terminal.type' WHEN 'failed' THEN ended ->> '$.terminal.message' END,
+    CASE ended ->> '$.terminal.type' WHEN 'failed'
+        THEN coalesce(ended ->> '$.terminal.retryable', 0) END
+FROM (SELECT seq, CAST(outcome AS TEXT) AS ended FROM jobs) JOIN requests USING (seq);
+
+CREATE INDEX jobs_by_time ON jobs (created_at);
+CREATE INDEX jobs_by_tenant ON jobs (tenant, created_at);
+CREATE INDEX jobs_by_user ON jobs (user, created_at) WHERE user IS NOT NULL;
+CREATE INDEX jobs_failed ON jobs (state, created_at)
+    WHERE state IN ('error', 'cancelled', 'expired');
+
+ALTER TABLE deliveries ADD COLUMN created_at REAL NOT NULL DEFAULT 0;
+UPDATE deliveries SET created_at = (SELECT created_at FROM jobs WHERE jobs.seq = deliveries.seq);
+CREATE INDEX deliveries_by_time ON deliveries (created_at);
+CREATE INDEX deliveries_dead ON deliveries (created_at) WHERE state = 'dead';
+DROP INDEX deliveries_due;
+CREATE INDEX deliveries_due ON deliveries (next_at, created_at) WHERE state = 'pending';
+"""
+
+MIGRATIONS = (_JOBS, _LOST, _HISTORY)
 
 
 def version(db: apsw.Connection) -> int:

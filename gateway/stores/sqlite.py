@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import Any
 
 import apsw
 
-from gateway import jobs
+from gateway import jobs, webhooks
 from gateway.errors import Conflict, StoreUnavailable
 from gateway.events import Usage
+from gateway.history import Filter, Page, Place
 from gateway.jobs import Job, Outcome, Owner, State
 from gateway.log import EventLog
-from gateway.stores import Batch
+from gateway.outbox import Backlog
+from gateway.stores import Batch, sqlite_history
 from gateway.stores.database import Database
 from gateway.stores.rows import (
     DELIVERY,
@@ -32,6 +35,7 @@ from gateway.webhooks import Delivery, DeliveryState
 _STEP = 100
 
 _FROM_JOBS = f"SELECT {JOB} FROM jobs JOIN requests USING (seq)"  # noqa: S608
+_DELIVERY = "deliveries.state, next_at, callback, deliveries.body"
 _FROM_DELIVERIES = f"SELECT {DELIVERY} FROM deliveries"  # noqa: S608
 
 
@@ -127,6 +131,7 @@ class SqliteStore:
                 " WHERE seq = (SELECT seq FROM jobs WHERE id = ?)",
                 (DeliveryState.PENDING.value, body, now, job_id),
             )
+            sqlite_history.finish(db, ended)
             return ended
 
         return await self._database.write(finish)
@@ -159,37 +164,81 @@ class SqliteStore:
         columns = delivery_columns(delivery)
 
         def record(db: apsw.Connection) -> None:
-            db.execute(
-                f"UPDATE deliveries SET ({DELIVERY}) = (?, ?, ?, ?)"  # noqa: S608
-                " WHERE seq = (SELECT seq FROM jobs WHERE id = ?)",
-                (*columns, delivery.job_id),
-            )
+            _record(db, delivery.job_id, columns)
 
         await self._database.write(record)
 
-    async def deliveries(self, *, tenant: str | None = None) -> list[Delivery]:
+    async def replay(self, job_id: str, now: float, lifetime_s: float) -> Delivery | None:
+        def replay(db: apsw.Connection) -> Delivery | None:
+            found = _delivery(db, job_id)
+            if found is None:
+                return None
+            again = webhooks.replay(found, now, lifetime_s)
+            _record(db, job_id, delivery_columns(again))
+            return again
+
+        return await self._database.write(replay)
+
+    async def delivery(self, job_id: str) -> Delivery | None:
+        return await self._database.read(partial(_delivery, job_id=job_id))
+
+    async def deliveries(
+        self,
+        *,
+        tenant: str | None = None,
+        state: DeliveryState | None = None,
+        before: Place | None = None,
+        limit: int | None = None,
+    ) -> list[Delivery]:
+        top = before or Place(inf, "")
+        # The one state that is rare has an index of its own, for which the word must stand there.
+        rare = " AND deliveries.state = 'dead'" if state is DeliveryState.DEAD else ""
+
         def deliveries(db: apsw.Connection) -> list[Delivery]:
             rows = db.execute(
-                f"{_FROM_DELIVERIES} WHERE ?1 IS NULL OR tenant = ?1 ORDER BY seq DESC", (tenant,)
+                f"SELECT {_DELIVERY} FROM deliveries JOIN jobs USING (seq)"  # noqa: S608
+                " WHERE (deliveries.created_at, id) < (?1, ?2)"
+                " AND (?3 IS NULL OR deliveries.tenant = ?3)"
+                f" AND (?4 IS NULL OR deliveries.state = ?4){rare}"
+                " ORDER BY deliveries.created_at DESC, id DESC LIMIT ?5",
+                (*top, tenant, state and state.value, -1 if limit is None else limit),
             )
             return [delivery_from(row) for row in rows]
 
         return await self._database.read(deliveries)
 
+    async def backlog(self) -> Backlog:
+        return await self._database.read(_backlog)
+
+    # -- the list -----------------------------------------------------------------------------
+
+    async def history(self, wanted: Filter, before: Place | None, limit: int) -> Page:
+        return await self._database.read(
+            partial(sqlite_history.page, wanted=wanted, before=before, limit=limit)
+        )
+
     # -- forgetting ---------------------------------------------------------------------------
 
-    async def prune(self, before: float) -> list[tuple[str, Owner]]:
+    async def forget(self, job_ids: Sequence[str]) -> list[str]:
+        gone: list[str] = []
+        for at in range(0, len(job_ids), _STEP):
+            step = partial(_forget, job_ids=job_ids[at : at + _STEP])
+            gone += await self._database.write(step)
+        return gone
+
+    async def prune(self, before: float, dead_before: float) -> list[tuple[str, Owner]]:
         """As the protocol says, in several steps, each of which is atomic by itself.
 
         Raises:
             StoreUnavailable: before the first step. A later one that fails is made up for by
                 the next call.
         """
-        gone = await self._database.write(partial(_prune, before=before))
+        prune = partial(_prune, before=before, dead_before=dead_before)
+        gone = await self._database.write(prune)
         step = gone
         with suppress(StoreUnavailable):
             while len(step) == _STEP:
-                step = await self._database.write(partial(_prune, before=before))
+                step = await self._database.write(prune)
                 gone = gone + step
         return gone
 
@@ -239,11 +288,12 @@ def _insert(db: apsw.Connection, job: Job, asked: bytes, delivery: Delivery | No
     )  # fmt: skip
     seq = db.last_insert_rowid()
     db.execute("INSERT INTO requests (seq, body) VALUES (?, ?)", (seq, asked))
+    sqlite_history.insert(db, seq, job)
     if delivery is not None:
         db.execute(
-            f"INSERT INTO deliveries (seq, tenant, {DELIVERY})"  # noqa: S608
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (seq, delivery.tenant, *delivery_columns(delivery)),
+            f"INSERT INTO deliveries (seq, tenant, created_at, {DELIVERY})"  # noqa: S608
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (seq, delivery.tenant, delivery.created_at, *delivery_columns(delivery)),
         )
 
 
@@ -256,15 +306,58 @@ def _save(db: apsw.Connection, job: Job) -> Job:
     return job
 
 
-def _prune(db: apsw.Connection, before: float) -> list[tuple[str, Owner]]:
+def _delivery(db: apsw.Connection, job_id: str) -> Delivery | None:
+    row = db.execute(
+        f"{_FROM_DELIVERIES} WHERE seq = (SELECT seq FROM jobs WHERE id = ?)",  # noqa: S608
+        (job_id,),
+    ).fetchone()
+    return None if row is None else delivery_from(row)
+
+
+def _record(db: apsw.Connection, job_id: str, columns: Columns) -> None:
+    db.execute(
+        f"UPDATE deliveries SET ({DELIVERY}) = (?, ?, ?, ?)"  # noqa: S608
+        " WHERE seq = (SELECT seq FROM jobs WHERE id = ?)",
+        (*columns, job_id),
+    )
+
+
+def _backlog(db: apsw.Connection) -> Backlog:
+    row: Columns = db.execute(
+        "SELECT count(*), min(created_at),"
+        " (SELECT count(*) FROM deliveries WHERE state = 'dead')"
+        " FROM deliveries WHERE state = 'pending'"
+    ).fetchall()[0]
+    return Backlog(*row)
+
+
+def _forget(db: apsw.Connection, job_ids: Sequence[str]) -> list[str]:
+    rows: list[Columns] = [
+        row
+        for job_id in job_ids
+        for row in db.execute(
+            "SELECT seq, id FROM jobs WHERE id = ? AND finished_at IS NOT NULL", (job_id,)
+        )
+    ]
+    _delete(db, [seq for seq, _ in rows])
+    return [job_id for _, job_id in rows]
+
+
+def _prune(db: apsw.Connection, before: float, dead_before: float) -> list[tuple[str, Owner]]:
     rows: list[Columns] = db.execute(
         "SELECT jobs.seq, id, jobs.tenant, user FROM jobs LEFT JOIN deliveries USING (seq)"
-        " WHERE finished_at < ? AND deliveries.state IS NOT 'pending'"
-        " ORDER BY finished_at LIMIT ?",
-        (before, _STEP),
+        " WHERE finished_at < ?1 AND deliveries.state IS NOT 'pending'"
+        " AND (deliveries.state IS NOT 'dead' OR finished_at < ?2)"
+        " ORDER BY finished_at LIMIT ?3",
+        (before, dead_before, _STEP),
     ).fetchall()
-    seqs = [(seq,) for seq, *_ in rows]
-    db.executemany("DELETE FROM events WHERE job = ?", seqs)
-    for table in ("deliveries", "requests", "jobs"):
-        db.executemany(f"DELETE FROM {table} WHERE seq = ?", seqs)  # noqa: S608
+    _delete(db, [seq for seq, *_ in rows])
     return [(job_id, Owner(tenant=tenant, user=user)) for _, job_id, tenant, user in rows]
+
+
+def _delete(db: apsw.Connection, seqs: Sequence[int]) -> None:
+    """Delete jobs with all that belongs to them."""
+    bound = [(seq,) for seq in seqs]
+    db.executemany("DELETE FROM events WHERE job = ?", bound)
+    for table in ("entries", "deliveries", "requests", "jobs"):
+        db.executemany(f"DELETE FROM {table} WHERE seq = ?", bound)  # noqa: S608

@@ -20,7 +20,7 @@ from gateway.events import Event
 from gateway.jobs import Job
 from gateway.log import START, Cursor
 from gateway.messages import Message, Request
-from gateway.stores import Store
+from gateway.stores import StoreAndOutbox
 from gateway.stores.memory import MemoryStore
 from gateway.tenants import Tenant
 from tests.engine.scripted import Play, Scripted
@@ -53,7 +53,7 @@ class Rig:
         self,
         *,
         tenant: Tenant = ACME,
-        store: Store | None = None,
+        store: StoreAndOutbox | None = None,
         bounds: dict[str, Any] | None = None,
         **plays: Sequence[Play],
     ) -> None:

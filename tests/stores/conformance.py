@@ -12,7 +12,7 @@ from gateway.events import Cancelled, Completed, Delta, Event, Failed, Restarted
 from gateway.jobs import Callback, IllegalMove, Job, Outcome, Owner, State, new_job_id
 from gateway.log import Cursor
 from gateway.messages import Message, Request
-from gateway.stores import Batch, Store
+from gateway.stores import Batch, StoreAndOutbox
 from gateway.webhooks import Delivery, DeliveryState
 
 NOW = 1_795_214_640.0
@@ -48,8 +48,8 @@ def delivery_of(job: Job, **changes: Any) -> Delivery:
         job_id=job.id,
         tenant=job.owner.tenant,
         url="https://n8n.example/hook?signature=a%2Fb",
-        created_at=NOW,
-        deadline=NOW + 86_400,
+        created_at=job.created_at,
+        deadline=job.created_at + 86_400,
     )
     return msgspec.structs.replace(delivery, **changes)
 
@@ -58,14 +58,14 @@ def batch(job: Job, first: str, *events: Event) -> Batch:
     return Batch(job.id, Cursor.parse(first), events)
 
 
-async def logged(store: Store, job: Job) -> list[tuple[str, Event]]:
+async def logged(store: StoreAndOutbox, job: Job) -> list[tuple[str, Event]]:
     """All stored events of a job with their ids."""
     log = await store.log(job.id)
     assert log is not None
     return [(str(log.cursor(at + 1)), event) for at, event in enumerate(log.events)]
 
 
-async def claimed(store: Store, **changes: Any) -> Job:
+async def claimed(store: StoreAndOutbox, **changes: Any) -> Job:
     """A job that runs."""
     job = await store.insert(new_job(**changes), None)
     running = await store.claim(job.id, NOW + 1)
@@ -73,7 +73,7 @@ async def claimed(store: Store, **changes: Any) -> Job:
     return running
 
 
-async def ended(store: Store, now: float = NOW + 9, **changes: Any) -> Job:
+async def ended(store: StoreAndOutbox, now: float = NOW + 9, **changes: Any) -> Job:
     """A job that is over."""
     job = await claimed(store, **changes)
     over = await store.finish(job.id, DONE, batch(job, "1-1", DONE.terminal), now, None)
@@ -86,7 +86,7 @@ class StoreConformance:
 
     # -- accepting --------------------------------------------------------------------------------
 
-    async def test_an_inserted_job_is_there(self, store: Store) -> None:
+    async def test_an_inserted_job_is_there(self, store: StoreAndOutbox) -> None:
         """Whole, with an empty log, and nothing else with it."""
         job = new_job(callback=Callback(url="https://a.example", form="ask", echo={"k": [1]}))
         assert await store.insert(job, None) == job
@@ -95,7 +95,7 @@ class StoreConformance:
         assert await logged(store, job) == []
         assert await store.deliveries() == []
 
-    async def test_an_unknown_job_is_nobody(self, store: Store) -> None:
+    async def test_an_unknown_job_is_nobody(self, store: StoreAndOutbox) -> None:
         """Every question about it has the answer "none", and nothing is made by asking."""
         job = new_job()
         rest = batch(job, "1-1", Completed())
@@ -110,7 +110,7 @@ class StoreConformance:
         assert await store.log(job.id) is None
         assert (await store.unfinished(), await store.deliveries()) == ([], [])
 
-    async def test_a_repeat_finds_the_first_job(self, store: Store) -> None:
+    async def test_a_repeat_finds_the_first_job(self, store: StoreAndOutbox) -> None:
         """The same key with the same fingerprint is the same job, also when that is over; the
         second insert leaves nothing behind, its callback included."""
         first = new_job(idempotency_key="acme:k", fingerprint="f")
@@ -123,7 +123,7 @@ class StoreConformance:
         assert over is not None
         assert await store.insert(again, None) == over == await store.find("acme:k")
 
-    async def test_a_key_with_another_request_is_a_conflict(self, store: Store) -> None:
+    async def test_a_key_with_another_request_is_a_conflict(self, store: StoreAndOutbox) -> None:
         """And the refused job is nowhere."""
         first = new_job(idempotency_key="acme:k", fingerprint="f")
         other = new_job(idempotency_key="acme:k", fingerprint="g")
@@ -133,7 +133,7 @@ class StoreConformance:
         assert await store.unfinished() == [first]
         assert (await store.get(other.id), await store.deliveries()) == (None, [])
 
-    async def test_of_many_inserts_with_one_key_one_wins(self, store: Store) -> None:
+    async def test_of_many_inserts_with_one_key_one_wins(self, store: StoreAndOutbox) -> None:
         """However many come at once, all of them get the same job."""
         twins = [new_job(idempotency_key="acme:k", fingerprint="f") for _ in range(20)]
         held = await asyncio.gather(*(store.insert(twin, None) for twin in twins))
@@ -141,7 +141,7 @@ class StoreConformance:
         assert held == [held[0]] * 20
         assert await store.unfinished() == [held[0]]
 
-    async def test_jobs_without_a_key_never_repeat(self, store: Store) -> None:
+    async def test_jobs_without_a_key_never_repeat(self, store: StoreAndOutbox) -> None:
         """No key is not a key."""
         jobs = [new_job(), new_job()]
         assert [await store.insert(job, None) for job in jobs] == jobs
@@ -149,7 +149,7 @@ class StoreConformance:
 
     # -- running ----------------------------------------------------------------------------------
 
-    async def test_a_claim_moves_a_job(self, store: Store) -> None:
+    async def test_a_claim_moves_a_job(self, store: StoreAndOutbox) -> None:
         """From queued to processing, its attempt counted, the time kept."""
         job = await store.insert(new_job(), None)
         running = msgspec.structs.replace(
@@ -159,14 +159,14 @@ class StoreConformance:
         assert await store.get(job.id) == running
         assert await store.unfinished() == [running]
 
-    async def test_of_many_claims_one_succeeds(self, store: Store) -> None:
+    async def test_of_many_claims_one_succeeds(self, store: StoreAndOutbox) -> None:
         """However many come at once; later ones get nothing either."""
         job = await store.insert(new_job(), None)
         claims = await asyncio.gather(*(store.claim(job.id, NOW) for _ in range(20)))
         assert [claim.attempt for claim in claims if claim is not None] == [1]
         assert await store.claim(job.id, NOW) is None
 
-    async def test_a_requeued_job_can_be_claimed_again(self, store: Store) -> None:
+    async def test_a_requeued_job_can_be_claimed_again(self, store: StoreAndOutbox) -> None:
         """As its next attempt; a spent one counts as a failure, one handed back does not. The
         tokens of both are counted."""
         job = await claimed(store)
@@ -188,7 +188,7 @@ class StoreConformance:
             lost=Usage(prompt_tokens=6, completion_tokens=3, estimated=True),
         )  # fmt: skip
 
-    async def test_what_is_over_stays_over(self, store: Store) -> None:
+    async def test_what_is_over_stays_over(self, store: StoreAndOutbox) -> None:
         """Nothing claims, requeues or ends a job that has ended."""
         over = await ended(store)
         late = batch(over, "1-2", Cancelled())
@@ -198,7 +198,7 @@ class StoreConformance:
         assert await store.get(over.id) == over
         assert await logged(store, over) == [("1-1", Completed())]
 
-    async def test_unfinished_jobs_are_oldest_first(self, store: Store) -> None:
+    async def test_unfinished_jobs_are_oldest_first(self, store: StoreAndOutbox) -> None:
         """Waiting and running ones, in the order in which they came; none that is over."""
         one, two, three = [await store.insert(new_job(created_at=NOW + n), None) for n in range(3)]
         running = await store.claim(two.id, NOW + 5)
@@ -208,7 +208,7 @@ class StoreConformance:
 
     # -- the log ----------------------------------------------------------------------------------
 
-    async def test_a_log_is_read_as_it_was_written(self, store: Store) -> None:
+    async def test_a_log_is_read_as_it_was_written(self, store: StoreAndOutbox) -> None:
         """In order and with its ids, over several batches of several jobs."""
         one, two = await claimed(store), await claimed(store)
         await store.append([batch(one, "1-1", Started(), Delta(text="a"))])
@@ -222,7 +222,7 @@ class StoreConformance:
         ]
         assert await logged(store, two) == [("1-1", Started())]
 
-    async def test_a_log_holds_its_attempts_apart(self, store: Store) -> None:
+    async def test_a_log_holds_its_attempts_apart(self, store: StoreAndOutbox) -> None:
         """Each attempt's events have ids of their own; an attempt may have been lost whole."""
         job = await claimed(store)
         await store.append([batch(job, "1-1", Started(), Delta(text="a"))])
@@ -244,7 +244,7 @@ class StoreConformance:
         assert log is not None
         assert (log.attempt, log.closed) == (3, True)
 
-    async def test_what_comes_after_the_end_is_dropped(self, store: Store) -> None:
+    async def test_what_comes_after_the_end_is_dropped(self, store: StoreAndOutbox) -> None:
         """A late batch of an ended job changes nothing, and holds up no other."""
         over, running = await ended(store), await claimed(store)
         await store.append(
@@ -255,7 +255,7 @@ class StoreConformance:
 
     # -- ending -----------------------------------------------------------------------------------
 
-    async def test_an_end_is_one_step(self, store: Store) -> None:
+    async def test_an_end_is_one_step(self, store: StoreAndOutbox) -> None:
         """The last events, the final state, the outcome and the callback's body, all or none."""
         job = new_job(callback=Callback(url="https://a.example", form="ask"))
         await store.insert(job, delivery_of(job))
@@ -280,7 +280,7 @@ class StoreConformance:
             )
         ]
 
-    async def test_of_many_ends_one_counts(self, store: Store) -> None:
+    async def test_of_many_ends_one_counts(self, store: StoreAndOutbox) -> None:
         """A cancel that races with the answer: one of them is what happened, wholly."""
         job = await claimed(store)
         outcomes = [DONE, STOPPED] * 5
@@ -301,7 +301,7 @@ class StoreConformance:
         [(Failed(code="TIMEOUT", message="late"), State.ERROR), (Cancelled(), State.CANCELLED)],
     )
     async def test_a_job_that_never_ran_can_end(
-        self, store: Store, terminal: Failed | Cancelled, state: State
+        self, store: StoreAndOutbox, terminal: Failed | Cancelled, state: State
     ) -> None:
         """Straight from the queue; its log then has its end alone."""
         job = await store.insert(new_job(), None)
@@ -313,7 +313,7 @@ class StoreConformance:
         assert await logged(store, job) == [("1-1", terminal)]
         assert await store.claim(job.id, NOW + 2) is None
 
-    async def test_an_end_that_cannot_be_changes_nothing(self, store: Store) -> None:
+    async def test_an_end_that_cannot_be_changes_nothing(self, store: StoreAndOutbox) -> None:
         """A job that never ran is not complete: refused whole, its log included."""
         job = await store.insert(new_job(), None)
         with pytest.raises(IllegalMove):

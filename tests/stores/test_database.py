@@ -209,7 +209,7 @@ async def test_retention_goes_in_steps(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         over = await asyncio.gather(*(ended(store) for _ in range(250)))
         kept = await ended(store, NOW + 100)
-        gone = await store.prune(NOW + 50)
+        gone = await store.prune(NOW + 50, NOW + 50)
         assert sorted(gone) == sorted((job.id, job.owner) for job in over)
         assert await store.get(kept.id) == kept
         left = await store._database.read(

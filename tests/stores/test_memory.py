@@ -5,6 +5,7 @@ import pytest
 from gateway.stores.memory import MemoryStore
 from tests.stores.callback_conformance import CallbackConformance
 from tests.stores.conformance import StoreConformance
+from tests.stores.history_conformance import HistoryConformance
 
 
 @pytest.fixture
@@ -20,6 +21,10 @@ class TestMemoryStore(StoreConformance):
 
 class TestMemoryStoreCallbacks(CallbackConformance):
     """Callbacks and retention."""
+
+
+class TestMemoryStoreHistory(HistoryConformance):
+    """The list of jobs, and forgetting."""
 
 
 def test_it_says_that_it_forgets() -> None:

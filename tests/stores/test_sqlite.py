@@ -10,6 +10,7 @@ from gateway.stores.database import Database
 from gateway.stores.sqlite import SqliteStore
 from tests.stores.callback_conformance import CallbackConformance
 from tests.stores.conformance import StoreConformance
+from tests.stores.history_conformance import HistoryConformance
 
 
 def store_in(folder: Path) -> SqliteStore:
@@ -31,3 +32,7 @@ class TestSqliteStore(StoreConformance):
 
 class TestSqliteStoreCallbacks(CallbackConformance):
     """Callbacks and retention."""
+
+
+class TestSqliteStoreHistory(HistoryConformance):
+    """The list of jobs, and forgetting."""
