@@ -25,8 +25,10 @@ from gateway.engine.checkup import Checkup
 from gateway.engine.clock import WallClock
 from gateway.engine.core import Core
 from gateway.engine.dialer import HttpDialer
+from gateway.engine.journal import Journal
 from gateway.engine.limits import Limits
 from gateway.engine.notifier import Notifier
+from gateway.engine.observer import Observers
 from gateway.providers import Provider
 from gateway.providers.anthropic import Anthropic
 from gateway.providers.openai import OpenAI
@@ -55,6 +57,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     store, conversations = _stores(settings)
     providers = _providers(settings)
     checkup = Checkup(providers, PROVIDERS)
+    observer = Observers(Journal(time.time))
     notifier = Notifier(
         store=store,
         dialer=HttpDialer(__version__, timeout_s=settings.callback_timeout),
@@ -64,6 +67,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
         clock=WallClock(),
         rng=random.Random(),
         log=log,
+        observer=observer,
     )
     core = Core(
         store=store,
@@ -76,6 +80,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
         new_uuid=uuid.uuid4,
         rng=random.Random(),
         on_callback=notifier.wake,
+        observer=observer,
     )
     doors = Doors(core, config, patience, providers=checkup.statuses, conversations=conversations)
     app = web.Application(client_max_size=settings.max_body_bytes)

@@ -76,7 +76,7 @@ class Journal:
             **why,
         )
 
-    def called_back(self, delivery: Delivery, took_s: float) -> None:
+    def called_back(self, delivery: Delivery, took_s: float | None) -> None:
         """The notifier logs its own."""
 
     def joined(self, form: str, job: Job, *, resumed: bool) -> None:

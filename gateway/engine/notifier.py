@@ -19,6 +19,7 @@ from gateway.destinations import Destination, Policy, destination
 from gateway.engine.clock import Clock
 from gateway.engine.dialer import Dialer
 from gateway.engine.lane import Lane
+from gateway.engine.observer import Observer, Observers
 from gateway.errors import InvalidRequest, StoreUnavailable
 from gateway.outbox import Outbox
 from gateway.webhooks import Answer, Delivery, DeliveryState, Silence
@@ -57,6 +58,7 @@ class Notifier:
         clock: Clock,
         rng: Random,
         log: FilteringBoundLogger,
+        observer: Observer | None = None,
         most_per_origin: int = 8,
         most: int = 64,
         grace_s: float = 2.0,
@@ -80,6 +82,7 @@ class Notifier:
         self._clock = clock
         self._rng = rng
         self._log = log
+        self._observer = observer or Observers()
         self._most_per_origin = most_per_origin
         self._most = most
         self._grace_s = grace_s
@@ -205,6 +208,7 @@ class Notifier:
         if delivery.state is DeliveryState.DEAD:
             self.dead += 1
             self._log.error("callback_dead", job_id=delivery.job_id, note=delivery.note)
+            self._observer.called_back(delivery, None)
 
     def _destination(self, delivery: Delivery) -> Destination:
         return destination(delivery.url, self._policy_of(delivery.tenant), self._rewrites)
@@ -299,6 +303,7 @@ class Notifier:
                 self.wake()
 
     def _observe(self, delivery: Delivery, origin: str, took_s: float) -> None:
+        self._observer.called_back(delivery, took_s)
         log = self._log.bind(
             job_id=delivery.job_id,
             delivery_id=delivery.id,

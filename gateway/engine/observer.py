@@ -49,8 +49,12 @@ class Observer(Protocol):
         """A job is over, and that is stored."""
         ...
 
-    def called_back(self, delivery: Delivery, took_s: float) -> None:
-        """One POST of a callback is over; the delivery is as it stands after it."""
+    def called_back(self, delivery: Delivery, took_s: float | None) -> None:
+        """One POST of a callback is over; the delivery is as it stands after it.
+
+        Args:
+            took_s: None where the callback was given up without another.
+        """
         ...
 
     def joined(self, form: str, job: Job, *, resumed: bool) -> None:
@@ -102,7 +106,7 @@ class Observers:
         for each in self._all:
             each.ended(job)
 
-    def called_back(self, delivery: Delivery, took_s: float) -> None:
+    def called_back(self, delivery: Delivery, took_s: float | None) -> None:
         for each in self._all:
             each.called_back(delivery, took_s)
 

@@ -105,7 +105,9 @@ class Desk:
             try:
                 return await route.handler(request)
             except GatewayError as error:
-                refusal = door.refuse(await self._counted(request, error))
+                error = await self._counted(request, error)
+                self.core.observer.refused(door.name, error)
+                refusal = door.refuse(error)
                 if not request.content.is_eof():
                     # The rest of the body is not wanted.
                     refusal.force_close()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from math import inf
 from random import Random
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from aiohttp import HttpVersion11, web
@@ -73,8 +73,7 @@ class Streams:
         self._tick_s = tick_s
         self._rng = rng
         self.bound(heartbeat_s, max_age_s, most, most_per_tenant)
-        # Whom each was opened for.
-        self._open: dict[EventStream, Tenant] = {}
+        self._open: dict[EventStream, _Visit] = {}
         self._by_tenant: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -159,7 +158,7 @@ class Streams:
             if read and (format.resumable or not hello):
                 return web.Response(status=204, headers=_HEADERS)
             response = self._response(request, job)
-            self._watch(stream, request, principal.tenant)
+            self._watch(stream, request, _visit(principal, job, format, cursor))
             writer = await response.prepare(request)
             if writer is None or request.transport is None:
                 raise ConnectionResetError
@@ -202,7 +201,7 @@ class Streams:
         with self._room(principal.tenant.name):
             stream = await self._take(job, format, cursor)
             try:
-                self._watch(stream, request, principal.tenant)
+                self._watch(stream, request, _visit(principal, job, format, cursor))
                 yield stream
             finally:
                 self._give_back(stream)
@@ -217,8 +216,11 @@ class Streams:
             raise
 
     def _give_back(self, stream: EventStream) -> None:
-        self._open.pop(stream, None)
+        visit = self._open.pop(stream, None)
         stream.leave()
+        if visit is not None:
+            lasted_s = asyncio.get_running_loop().time() - visit.since
+            self._core.observer.left(visit.form, visit.job, lasted_s)
 
     def _room(self, tenant: str) -> "_Room":
         if (
@@ -228,10 +230,11 @@ class Streams:
             raise Unavailable("Too many streams are open.", retryable=True, retry_after_s=5)
         return _Room(self._by_tenant, tenant)
 
-    def _watch(self, stream: EventStream, request: web.Request, tenant: Tenant) -> None:
+    def _watch(self, stream: EventStream, request: web.Request, visit: "_Visit") -> None:
         """Give a stream heartbeats, an age, and an end where it is stuck or its app has left."""
         _bound_send_buffer(request)
-        self._open[stream] = tenant
+        self._open[stream] = visit
+        self._core.observer.joined(visit.form, visit.job, resumed=visit.resumed)
         self._arm()
 
     def _arm(self) -> None:
@@ -241,13 +244,29 @@ class Streams:
     def _tick(self) -> None:
         self._timer = None
         knows = self._core.auth.knows
-        for stream, tenant in tuple(self._open.items()):
-            if knows(tenant):
+        for stream, visit in tuple(self._open.items()):
+            if knows(visit.tenant):
                 stream.tick(self._tick_s, self._heartbeat_s, self._stall_s)
             else:
                 # Its app has left, or has another code: who holds the old one reads no more.
                 stream.cut()
         self._arm()
+
+
+class _Visit(NamedTuple):
+    """One reader's stay: whom it was opened for, and the loop's time at which it began."""
+
+    tenant: Tenant
+    job: Job
+    form: str
+    resumed: bool
+    since: float
+
+
+def _visit(principal: Principal, job: Job, format: Format, cursor: Cursor | None) -> _Visit:
+    resumed = cursor not in (None, START)
+    since = asyncio.get_running_loop().time()
+    return _Visit(principal.tenant, job, format.name, resumed, since)
 
 
 class _Room:
