@@ -58,13 +58,12 @@ class Together:
 
     async def start(self) -> None:
         """Open the connection pool. Connections are made as they are needed."""
-        transport = _Transport(self._connect_timeout_s, environment_proxy(self._base_url))
         self._client = AsyncTogether(
             api_key=self._api_key,
             base_url=self._base_url,
             max_retries=0,
             timeout=None,
-            http_client=httpx.AsyncClient(transport=transport, trust_env=False),
+            http_client=_Client(self._connect_timeout_s, environment_proxy(self._base_url)),
             default_headers={"Accept-Encoding": "identity"},
         )
 
@@ -127,13 +126,16 @@ class Together:
         return failure(status, retry_after_s(error.response.headers, self._clock()))
 
 
-class _Transport(httpx.AsyncBaseTransport):
-    """Lets httpx, and so the SDK, send over aiohttp, and hands out aiohttp's response.
+class _Client(httpx.AsyncClient):
+    """Lets the SDK send over aiohttp, and hands out aiohttp's response.
 
-    httpx's layers over the reader would cost 8 µs for each chunk that comes alone.
+    What httpx would do on the way, for redirects, cookies and credentials, is not wanted here,
+    and would cost 70 µs a request; its layers over the reader, 8 µs for each chunk that comes
+    alone.
     """
 
     def __init__(self, connect_timeout_s: float, proxy: str | None) -> None:
+        super().__init__(transport=httpx.AsyncBaseTransport(), trust_env=False)
         self._session = aiohttp.ClientSession(
             # Without a limit: how many may run at once is the workers' to say.
             connector=aiohttp.TCPConnector(limit=0),
@@ -142,8 +144,10 @@ class _Transport(httpx.AsyncBaseTransport):
             proxy=proxy,
         )
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send, and return as soon as the headers are there.
+    async def send(
+        self, request: httpx.Request, *, stream: bool = False, **unused: object
+    ) -> httpx.Response:
+        """Send, and return as soon as the headers are there; with the body unless `stream`.
 
         Raises:
             httpx.TransportError: there is no response.
@@ -162,16 +166,21 @@ class _Transport(httpx.AsyncBaseTransport):
             raise httpx.ConnectError(str(error)) from error
         # The reader's bytes are decoded already, should a proxy have compressed them.
         headers = [pair for pair in response.raw_headers if pair[0].lower() != b"content-encoding"]
-        return httpx.Response(
+        answer = httpx.Response(
             response.status,
             headers=headers,
             stream=_Stream(response),
             extensions={_RESPONSE: response},
+            request=request,
         )
+        if not stream:
+            await answer.aread()
+        return answer
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._session.close()
+        await super().aclose()
 
 
 class _Stream(httpx.AsyncByteStream):
