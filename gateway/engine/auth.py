@@ -5,6 +5,7 @@ app's own back end. A stream token is a JWT that the gateway makes, for reading 
 key is derived, so that neither kind can ever pass for the other.
 """
 
+import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable
@@ -164,9 +165,9 @@ class Auth:
         Raises:
             Unauthenticated: it is one, and not good any more.
         """
-        try:
-            jwt.api_jws.decode(token, self._stream_key, algorithms=[_ALGORITHM])
-        except (jwt.InvalidTokenError, ValueError):
+        signed, _, signature = token.encode("utf-8", "surrogatepass").rpartition(b".")
+        ours = base64.urlsafe_b64encode(hmac.digest(self._stream_key, signed, "sha256"))
+        if not hmac.compare_digest(ours.rstrip(b"="), signature):
             return None
         claims = self._decode(token, self._stream_key, ["exp", "sub", "app"])
         tenant = self._by_name.get(claims["app"])
