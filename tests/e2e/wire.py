@@ -199,14 +199,16 @@ class Stream:
 
 
 async def stream(
-    url: str, *, after: str = "", receive_buffer: int | None = None, **headers: str
+    url: str, *, after: str = "", key: str = "", receive_buffer: int | None = None
 ) -> Stream:
-    """Open a stream, to be read from the event after `after` on."""
+    """Open a stream, to be read from the event after `after` on, by whoever holds `key`."""
     parts = urlsplit(url)
     origin = f"{parts.scheme}://{parts.netloc}"
-    resume = {"Last-Event-ID": after} if after else {}
+    headers = {"Last-Event-ID": after} if after else {}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
     path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    request = head("GET", origin, path, resume | headers)
+    request = head("GET", origin, path, headers)
     return await streamed(origin, request, receive_buffer)
 
 

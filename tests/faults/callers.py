@@ -17,7 +17,6 @@ from tests.e2e.calls import Inbox
 from tests.e2e.servers import CODE
 
 MODEL = "together/echo?first=0.03&gap=0.01"
-_KEY = {"Authorization": f"Bearer {CODE}"}
 # Far longer than the processes between two lives, and than any answer.
 _PATIENCE_S = 120.0
 _AGAIN_S = 0.05
@@ -189,7 +188,7 @@ class Callers:
         after = ""
         while True:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
-                stream = await wire.stream(url, after=after, **_key_for(url))
+                stream = await wire.stream(url, after=after, key=_key_for(url))
                 self.resumed += bool(after)
                 if stream.status == 200:
                     async for frame in stream.frames():
@@ -215,7 +214,7 @@ class Callers:
     async def look_again(self, job_id: str) -> str:
         """How a job ended, by its whole log: in one terminal event, the last."""
         url = f"{self._origin}/assistant/stream/{job_id}"
-        stream = await wire.stream(url, **_KEY)
+        stream = await wire.stream(url, key=CODE)
         assert stream.status == 200, f"{job_id} was accepted and is gone: {stream.status}"
         frames = [frame async for frame in stream.frames()]
         await stream.close()
@@ -225,9 +224,9 @@ class Callers:
         return frames[-1].event
 
 
-def _key_for(url: str) -> dict[str, str]:
+def _key_for(url: str) -> str:
     """A link that brings its own token needs no other."""
-    return {} if "access_token=" in url else _KEY
+    return "" if "access_token=" in url else CODE
 
 
 def rising(ids: list[str]) -> None:
