@@ -76,7 +76,10 @@ def _explained(error: OSError) -> str:
 def _serve(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     from gateway import serving
 
-    return _run(serving.serve(_configured(typed, environ)))
+    def reread() -> "Config":
+        return _loaded(typed, environ)
+
+    return _run(serving.serve(_configured(typed, environ), reread, environ))
 
 
 def _demo(typed: argparse.Namespace, environ: dict[str, str]) -> int:

@@ -2,15 +2,21 @@
 
 import asyncio
 import gc
+import os
 import signal
-from collections.abc import Coroutine
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 
 import structlog
 from aiohttp import web
 
 from gateway import __version__
-from gateway.app import CORE, build
+from gateway.app import CORE, RELOADING, build
 from gateway.config import Config
+from gateway.problems import ConfigError
+from gateway.reloading import Reloading
+from gateway.supervisor import Supervisor, inherited
 
 log = structlog.get_logger(__name__)
 
@@ -19,6 +25,9 @@ _KEEPALIVE_S = 30.0
 _LINGERING_S = 2.0
 # After the logs are closed, handlers only say goodbye.
 _SHUTDOWN_S = 5.0
+_BACKLOG = 4096
+# For requests that are on their way on connections that have been accepted.
+_HANDOVER_S = 0.25
 
 
 def runner(app: web.Application) -> web.AppRunner:
@@ -34,34 +43,117 @@ def runner(app: web.Application) -> web.AppRunner:
     )
 
 
-async def serve(config: Config) -> int:
+async def serve(
+    config: Config,
+    reread: Callable[[], Config] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> int:
     """Serve until SIGTERM or SIGINT, then drain; 0 when all is done.
 
-    A second signal ends the drain at once.
+    A second signal ends the drain at once. SIGHUP reads the configuration again; a wrong one is
+    refused whole.
+
+    Args:
+        reread: gives the configuration as it is now; None where it does not change.
+        environ: where a supervisor says what it gives and wants; None where there is none.
 
     Raises:
         OSError: the address cannot be listened on.
     """
-    settings = config.settings
     for warning in config.warnings:
         log.warning("configuration_warning", text=warning)
+    environ = environ or {}
+    supervisor = Supervisor.of(environ, os.getpid())
+    sockets = inherited(environ, os.getpid())
     app = build(config)
     served = runner(app)
     await served.setup()
     try:
-        site = web.TCPSite(served, settings.host, settings.server_port, backlog=4096)
-        await site.start()
+        await _listen(served, config, sockets)
         signals = _signals()
-        host, port = served.addresses[0][:2]
+        host, port = _place(served.addresses[0])
         _spare_collector()
-        log.info("gateway_started", host=host, port=port, version=__version__)
-        await signals.acquire()
+        status = f"Serving on {host}, port {port}."
+        async with _reloading(app[RELOADING], reread, supervisor, status):
+            log.info("gateway_started", host=host, port=port, version=__version__)
+            supervisor.ready(status)
+            supervisor.start()
+            await signals.acquire()
         log.info("drain_started")
+        supervisor.stopping()
+        if sockets:
+            await _hand_over(served)
         await _first(app[CORE].drain(), signals.acquire())
     finally:
         await served.cleanup()
+        supervisor.stop()
     log.info("gateway_stopped")
     return 0
+
+
+async def _listen(served: web.AppRunner, config: Config, sockets: list[socket.socket]) -> None:
+    """On the sockets that a supervisor holds for the gateway, or else where the settings say."""
+    settings = config.settings
+    sites: list[web.BaseSite] = [
+        web.SockSite(served, inherited, backlog=_BACKLOG) for inherited in sockets
+    ]
+    if not sites:
+        port = settings.server_port
+        sites = [web.TCPSite(served, settings.host, port, backlog=_BACKLOG)]
+    for site in sites:
+        await site.start()
+
+
+def _place(address: str | tuple[str, int]) -> tuple[str, int]:
+    """Host and port; of a socket in the file system, its path."""
+    return (address, 0) if isinstance(address, str) else (address[0], address[1])
+
+
+async def _hand_over(served: web.AppRunner) -> None:
+    """Leave whoever connects from now on to the next process: they wait in the socket for it."""
+    for site in tuple(served.sites):
+        await site.stop()
+    await asyncio.sleep(_HANDOVER_S)
+    if served.server is not None:
+        # Idle connections would otherwise go on to ask a gateway that only refuses.
+        served.server.pre_shutdown()
+
+
+@asynccontextmanager
+async def _reloading(
+    reloading: Reloading,
+    reread: Callable[[], Config] | None,
+    supervisor: Supervisor,
+    status: str,
+) -> AsyncIterator[None]:
+    """Within the block, SIGHUP changes the configuration."""
+    if reread is None:
+        yield
+        return
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def obey() -> None:
+        while True:
+            await told.wait()
+            told.clear()
+            supervisor.reloading()
+            try:
+                # Files may be slow; streams go on meanwhile.
+                reloading.change(await asyncio.to_thread(reread))
+            except (ConfigError, OSError, UnicodeError) as error:
+                log.error("configuration_refused", problems=str(error).splitlines())
+            supervisor.ready(status)
+
+    obeying = asyncio.create_task(obey())
+    loop.add_signal_handler(signal.SIGHUP, told.set)
+    try:
+        yield
+    finally:
+        # The end has begun: another configuration changes nothing any more.
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
+        obeying.cancel()
+        await asyncio.wait({obeying})
 
 
 def _spare_collector() -> None:

@@ -1,4 +1,4 @@
-"""Where the configuration stands: the files of a folder, `.env`, and the environment.
+"""Where the configuration stands: files of a folder, `.env`, credentials, and the environment.
 
 Each later one wins over those before it; `gateway.config` says what is right in them.
 """
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dotenv import dotenv_values
 
 from gateway import config as configs
-from gateway.config import RULES, Config
+from gateway.config import ALIASES, RULES, Config
 
 # The folder that comes with the gateway.
 SHIPPED = Path(__file__).parents[1] / "conf"
@@ -23,6 +23,8 @@ class Sources(NamedTuple):
 
     Attributes:
         dotenv: what `.env` in the working directory says.
+        credentials: what the files in the folder `$CREDENTIALS_DIRECTORY` say, by the name of
+            the setting in capitals. systemd fills it: https://systemd.io/CREDENTIALS/
     """
 
     folder: Path
@@ -31,7 +33,12 @@ class Sources(NamedTuple):
     models: str | None
     modes: str | None
     dotenv: Mapping[str, str]
+    credentials: Mapping[str, str]
     environ: Mapping[str, str]
+
+    @property
+    def _variables(self) -> dict[str, str]:
+        return {**self.dotenv, **self.credentials, **self.environ}
 
     def config(self) -> Config:
         """All of it, checked.
@@ -44,22 +51,27 @@ class Sources(NamedTuple):
             apps=self.apps,
             models=self.models,
             modes=self.modes,
-            env={**self.dotenv, **self.environ},
+            env=self._variables,
             conf_dir=str(self.folder),
         )
 
     def origins(self) -> dict[str, str]:
-        """Where each setting is taken from: `default`, the file, `.env` or the environment, the
-        last two with the name that it has there. For texts of which `config` finds no fault.
+        """Where each setting is taken from: `default`, the file, `.env`, a credential or the
+        environment, the last three with the name that it has there. For texts of which `config`
+        finds no fault.
         """
         filled = {key for key, value in tomllib.loads(self.toml or "").items() if value != ""}
-        variables = configs.variables({**self.dotenv, **self.environ})
+        variables = configs.variables(self._variables)
         file = str(self.folder / "gateway.toml")
         found = {name: file if name in filled else DEFAULT for name in RULES}
         return found | {name: self._origin(variable) for name, variable in variables.items()}
 
     def _origin(self, variable: str) -> str:
-        return f"environment: {variable}" if variable in self.environ else f".env: {variable}"
+        if variable in self.environ:
+            return f"environment: {variable}"
+        if variable in self.credentials:
+            return f"credential: {variable.lower()}"
+        return f".env: {variable}"
 
 
 def read(folder: Path | None, environ: Mapping[str, str]) -> Sources:
@@ -81,18 +93,26 @@ def read(folder: Path | None, environ: Mapping[str, str]) -> Sources:
         models=_text(folder / "models.toml") or _text(SHIPPED / "models.toml"),
         modes=_text(folder / "modes.toml") or _text(SHIPPED / "modes.toml"),
         dotenv={name: value or "" for name, value in dotenv_values(".env").items()},
+        credentials=_credentials(environ.get("CREDENTIALS_DIRECTORY")),
         environ=environ,
     )
 
 
 def load(folder: Path | None, environ: Mapping[str, str]) -> Config:
-    """The configuration from the files of a folder, `.env` and the environment.
+    """The configuration from all of its sources.
 
     Raises:
         ConfigError: everything that is wrong there.
         OSError: the folder, or a file in it, cannot be read.
     """
     return read(folder, environ).config()
+
+
+def _credentials(folder: str | None) -> dict[str, str]:
+    """The files that are named as settings are; others are no concern of the gateway."""
+    files = sorted(Path(folder).iterdir()) if folder else []
+    known = {*RULES, *(alias.lower() for alias in ALIASES)}
+    return {file.name.upper(): file.read_text("utf-8") for file in files if file.name in known}
 
 
 def _text(file: Path) -> str | None:

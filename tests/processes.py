@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # For a process: longer than any of these takes, shorter than a test may.
 _PATIENCE_S = 20.0
 # Nothing of the environment but where programs are: `python` is the one that runs the tests.
-_PATH = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+PATH = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
@@ -25,7 +25,7 @@ async def process(*typed: str, **environ: str) -> AsyncIterator[asyncio.subproce
     started = await asyncio.create_subprocess_exec(
         sys.executable, str(ROOT / "run.py"), *typed,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={"PATH": _PATH, **environ}, cwd=ROOT,
+        env={"PATH": PATH, **environ}, cwd=ROOT,
     )  # fmt: skip
     try:
         yield started
@@ -50,7 +50,7 @@ async def pasted(line: str, **environ: str) -> str:
     """What a shell prints when the line is pasted into it."""
     shell = await asyncio.create_subprocess_exec(
         "bash", "-c", line, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={"PATH": _PATH, **environ}, cwd=ROOT,
+        env={"PATH": PATH, **environ}, cwd=ROOT,
     )  # fmt: skip
     out, err = await asyncio.wait_for(shell.communicate(), _PATIENCE_S)
     assert (shell.returncode, err) == (0, b""), err

@@ -45,3 +45,32 @@ def test_each_setting_knows_its_source(tmp_path: Path, monkeypatch: pytest.Monke
         "host": "environment: HOST",
         "queue_max_size": ".env: QUEUE_MAX_SIZE",
     }
+
+
+def test_credentials_beat_the_files_and_yield_to_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is named as the setting; others in its folder are no concern of the gateway."""
+    kept = tmp_path / "credentials"
+    kept.mkdir()
+    for name in ("groq_api_key", "openai_api_key", "together_api_key"):
+        (kept / name).write_text(f"{name}-of-the-vault\n")
+    (kept / "certificate.pem").write_bytes(b"\xff")
+    (tmp_path / "gateway.toml").write_text('groq_api_key = "key-of-the-file"\n')
+    (tmp_path / ".env").write_text("GROQ_API_KEY=key-of-dotenv\n")
+    monkeypatch.chdir(tmp_path)
+    sources = read(
+        tmp_path, {"CREDENTIALS_DIRECTORY": str(kept), "OPENAI_API_KEY": "key-of-the-environment"}
+    )
+    settings = sources.config().settings
+    assert (
+        settings.groq_api_key, settings.openai_api_key, settings.together_ai_api_key
+    ) == (
+        "groq_api_key-of-the-vault", "key-of-the-environment", "together_api_key-of-the-vault"
+    )  # fmt: skip
+    told = sources.origins()
+    assert (told["groq_api_key"], told["openai_api_key"], told["together_ai_api_key"]) == (
+        "credential: groq_api_key",
+        "environment: OPENAI_API_KEY",
+        "credential: together_api_key",
+    )
