@@ -11,6 +11,7 @@ for _shared in (
     "tests.stores.conformance",
     "tests.stores.callback_conformance",
     "tests.stores.conversation_conformance",
+    "tests.stores.usage_conformance",
 ):
     pytest.register_assert_rewrite(_shared)
 

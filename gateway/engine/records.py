@@ -54,7 +54,7 @@ class Records:
         return bool(gone)
 
     async def forget_all(self, owner: Owner) -> int:
-        """Forget every job of an owner, as `forget` does; how many there were.
+        """Forget every job of an owner, as `forget` does, and whose they were; how many there were.
 
         Those that are made meanwhile may stay. Cancelled, some are forgotten and some are not.
         """
@@ -65,6 +65,7 @@ class Records:
             found = [await self._store.get(entry.id) for entry in page.entries]
             gone += await self._forget([job for job in found if job is not None])
             if page.next is None:
+                await self._store.disown(owner)
                 return gone
             before = page.next
 

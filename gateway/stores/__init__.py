@@ -10,6 +10,7 @@ from gateway.history import Filter, Page, Place
 from gateway.jobs import Job, Outcome, Owner
 from gateway.log import Cursor, EventLog
 from gateway.outbox import Outbox
+from gateway.spending import By, Spent
 from gateway.webhooks import Delivery
 
 
@@ -99,6 +100,17 @@ class Store(Protocol):
 
     async def log(self, job_id: str) -> EventLog | None:
         """All stored events of a job; None if it is unknown or pruned."""
+        ...
+
+    async def spent(self, by: By, since: str, until: str) -> list[Spent]:
+        """What jobs took that ended from the day `since` on and before `until`, the dearest first.
+
+        The sums stay when the jobs are forgotten. Days are UTC's, such as 2026-11-21.
+        """
+        ...
+
+    async def disown(self, owner: Owner) -> None:
+        """Let what a user took be counted as the app's, for no user."""
         ...
 
     async def unfinished(self) -> list[Job]:

@@ -14,7 +14,9 @@ from gateway.history import Filter, Page, Place
 from gateway.jobs import Job, Outcome, Owner, State
 from gateway.log import EventLog
 from gateway.outbox import Backlog
+from gateway.spending import By, Spent
 from gateway.stores import Batch
+from gateway.stores.usage import Sums
 from gateway.webhooks import Delivery, DeliveryState
 
 
@@ -29,6 +31,7 @@ class MemoryStore:
         self._places: SortedSet[Place] = SortedSet()
         self._logs: dict[str, EventLog] = {}
         self._keys: dict[str, str] = {}
+        self._sums = Sums()
         self._deliveries: dict[str, Delivery] = {}
         # Those of them that are pending: few, beside all that were made.
         self._pending: dict[str, Delivery] = {}
@@ -87,6 +90,7 @@ class MemoryStore:
         if job is None or job.state.final:
             return None
         job = self._jobs[job_id] = jobs.finish(job, outcome, now)
+        self._sums.add(job)
         self._extend(rest)
         delivery = self._deliveries.get(job_id)
         if delivery is not None:
@@ -102,6 +106,12 @@ class MemoryStore:
 
     async def log(self, job_id: str) -> EventLog | None:
         return self._logs.get(job_id)
+
+    async def spent(self, by: By, since: str, until: str) -> list[Spent]:
+        return self._sums.spent(by, since, until)
+
+    async def disown(self, owner: Owner) -> None:
+        self._sums.disown(owner)
 
     async def unfinished(self) -> list[Job]:
         return [job for job in self._jobs.values() if not job.state.final]

@@ -5,6 +5,7 @@ A migration that has shipped never changes: what comes after it is a new one.
 
 import apsw
 
+from gateway.stores.sqlite_usage import USAGE
 from gateway.stores.writer import transaction
 
 # `seq` is the order of coming, and the key by which all that belongs to a job is found. A request
@@ -131,7 +132,7 @@ DROP INDEX deliveries_due;
 CREATE INDEX deliveries_due ON deliveries (next_at, created_at) WHERE state = 'pending';
 """
 
-MIGRATIONS = (_JOBS, _LOST, _HISTORY)
+MIGRATIONS = (_JOBS, _LOST, _HISTORY, USAGE)
 
 
 def version(db: apsw.Connection) -> int:

@@ -15,7 +15,8 @@ from gateway.history import Filter, Page, Place
 from gateway.jobs import Job, Outcome, Owner, State
 from gateway.log import EventLog
 from gateway.outbox import Backlog
-from gateway.stores import Batch, sqlite_history
+from gateway.spending import By, Spent
+from gateway.stores import Batch, sqlite_history, sqlite_usage
 from gateway.stores.database import Database
 from gateway.stores.rows import (
     DELIVERY,
@@ -122,6 +123,7 @@ class SqliteStore:
             if job is None or job.state.final:
                 return None
             ended = _save(db, jobs.finish(job, outcome, now))
+            sqlite_usage.add(db, ended)
             db.execute(
                 "INSERT INTO events (job, attempt, body) SELECT seq, ?, ? FROM jobs WHERE id = ?",
                 (rest.first.attempt, lines, job_id),
@@ -146,6 +148,17 @@ class SqliteStore:
 
     async def unfinished(self) -> list[Job]:
         return await self._database.read(_unfinished)
+
+    # -- sums ---------------------------------------------------------------------------------
+
+    async def spent(self, by: By, since: str, until: str) -> list[Spent]:
+        def spent(db: apsw.Connection) -> list[Spent]:
+            return sqlite_usage.spent(db, by, since, until)
+
+        return await self._database.read(spent)
+
+    async def disown(self, owner: Owner) -> None:
+        await self._database.write(partial(sqlite_usage.disown, owner=owner))
 
     # -- callbacks ----------------------------------------------------------------------------
 

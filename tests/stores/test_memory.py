@@ -6,6 +6,7 @@ from gateway.stores.memory import MemoryStore
 from tests.stores.callback_conformance import CallbackConformance
 from tests.stores.conformance import StoreConformance
 from tests.stores.history_conformance import HistoryConformance
+from tests.stores.usage_conformance import UsageConformance
 
 
 @pytest.fixture
@@ -25,6 +26,10 @@ class TestMemoryStoreCallbacks(CallbackConformance):
 
 class TestMemoryStoreHistory(HistoryConformance):
     """The list of jobs, and forgetting."""
+
+
+class TestMemoryStoreUsage(UsageConformance):
+    """The sums of what jobs took."""
 
 
 def test_it_says_that_it_forgets() -> None:

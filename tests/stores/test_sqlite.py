@@ -11,6 +11,7 @@ from gateway.stores.sqlite import SqliteStore
 from tests.stores.callback_conformance import CallbackConformance
 from tests.stores.conformance import StoreConformance
 from tests.stores.history_conformance import HistoryConformance
+from tests.stores.usage_conformance import UsageConformance
 
 
 def store_in(folder: Path) -> SqliteStore:
@@ -36,3 +37,7 @@ class TestSqliteStoreCallbacks(CallbackConformance):
 
 class TestSqliteStoreHistory(HistoryConformance):
     """The list of jobs, and forgetting."""
+
+
+class TestSqliteStoreUsage(UsageConformance):
+    """The sums of what jobs took."""
