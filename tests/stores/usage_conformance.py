@@ -21,7 +21,12 @@ BANK = Owner(tenant="bank")
 
 
 async def took(
-    store: StoreAndOutbox, owner: Owner, model: str, tokens: tuple[int, int], cost: int, days: int = 0
+    store: StoreAndOutbox,
+    owner: Owner,
+    model: str,
+    tokens: tuple[int, int],
+    cost: int,
+    days: int = 0,
 ) -> None:
     """One job ends, so many days after the first."""
     job = await claimed(store, owner=owner)
@@ -120,7 +125,9 @@ class UsageConformance:
         assert len(await store.prune(NOW + 9 * DAY_S, NOW + 9 * DAY_S)) == 5
         assert await store.spent("user", "", "9") == before
 
-    async def test_a_user_who_is_forgotten_leaves_the_sums_of_the_app(self, store: StoreAndOutbox) -> None:
+    async def test_a_user_who_is_forgotten_leaves_the_sums_of_the_app(
+        self, store: StoreAndOutbox
+    ) -> None:
         """Nothing tells whose they were; those of the same name elsewhere stay."""
         await some(store)
         await took(store, replace(ANN, user=None), "small", (1, 1), 1)
