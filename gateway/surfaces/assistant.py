@@ -6,6 +6,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 import msgspec
@@ -25,6 +26,7 @@ from gateway.events import Completed
 from gateway.jobs import Job, OnDisconnect, Owner, State
 from gateway.messages import Message, Request
 from gateway.modes import Mode, Modes
+from gateway.surfaces.assistant_data import ActionData, ErrorData, TimingsData, UsageData
 from gateway.surfaces.assistant_events import (
     completed,
     fact,
@@ -100,11 +102,11 @@ class AssistantStanding(TypedDict):
     mode: NotRequired[str | None]
     track_id: NotRequired[str | None]
     response: NotRequired[str]
-    actions: NotRequired[list[dict[str, Any]]]
+    actions: NotRequired[list[ActionData]]
     model: NotRequired[str]
-    usage: NotRequired[dict[str, Any] | None]
-    timings: NotRequired[dict[str, float | None]]
-    error: NotRequired[dict[str, Any]]
+    usage: NotRequired[UsageData | None]
+    timings: NotRequired[TimingsData]
+    error: NotRequired[ErrorData]
 
 
 class AssistantFault(TypedDict):
@@ -332,7 +334,7 @@ class Assistant:
         self._core.seen(job)
         return answer({"request_id": job.id, **self._standing(job)}, request_id=job.id)
 
-    def _standing(self, job: Job) -> dict[str, Any]:
+    def _standing(self, job: Job) -> Mapping[str, Any]:
         if job.state is State.QUEUED:
             return waiting(self._core, job)
         if job.outcome is None:

@@ -6,7 +6,7 @@ attempt is counted from `0-0`, and an attempt begins with two events, the first 
 `<attempt>-0`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -29,12 +29,20 @@ from gateway.events import (
 from gateway.jobs import Job, State
 from gateway.log import START, Cursor
 from gateway.nesting import is_too_deep
+from gateway.surfaces.assistant_data import (
+    ActionData,
+    CompleteData,
+    ErrorData,
+    StatusData,
+    TimingsData,
+    UsageData,
+)
 from gateway.surfaces.format import Format
 from gateway.surfaces.polled import in_words
 
 _json = msgspec.json.Encoder().encode
 
-Data = dict[str, Any]
+Data = Mapping[str, Any]
 
 
 class Told(NamedTuple):
@@ -191,19 +199,19 @@ def _told(name: str, cursor: Cursor, job_id: str, data: Data) -> Told:
 # What they say ---------------------------------------------------------------------------------
 
 
-def waiting(core: Core, job: Job) -> Data:
+def waiting(core: Core, job: Job) -> StatusData:
     """Where a queued job stands."""
     status = core.status(job)
-    told: Data = {"status": job.state}
+    told: StatusData = {"status": job.state}
     if status.position is not None:
         told["position"] = status.position
         told["estimated_wait_time"] = in_words(status.wait_s or 0.0)
     return told
 
 
-def action(call: ToolCall) -> Data:
+def action(call: ToolCall) -> ActionData:
     """What the model asks the caller's page to do; `error` where its arguments are no JSON."""
-    told: Data = {"id": call.id, "name": call.name, "arguments": None}
+    told: ActionData = {"id": call.id, "name": call.name, "arguments": None}
     try:
         # As the model wrote it: also what fits into no number of this language.
         text = call.arguments.strip() or "{}"
@@ -212,11 +220,11 @@ def action(call: ToolCall) -> Data:
         msgspec.json.decode(text, type=msgspec.Raw)
         msgspec.json.decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return told | {"error": "The model's arguments are not valid JSON."}
-    return told | {"arguments": msgspec.Raw(text.encode())}
+        return {**told, "error": "The model's arguments are not valid JSON."}
+    return {**told, "arguments": msgspec.Raw(text.encode())}
 
 
-def completed(job: Job) -> Data:
+def completed(job: Job) -> CompleteData:
     """Everything about an answer that is whole."""
     outcome = job.outcome
     if outcome is None:
@@ -232,7 +240,7 @@ def completed(job: Job) -> Data:
     }
 
 
-def _used(usage: Usage) -> Data:
+def _used(usage: Usage) -> UsageData:
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -241,21 +249,20 @@ def _used(usage: Usage) -> Data:
     }
 
 
-def _timings(job: Job) -> Data:
+def _timings(job: Job) -> TimingsData:
     """Seconds from the request to each step of its job."""
-    first_token_at = job.outcome.first_token_at if job.outcome else None
-    steps = {
-        "queued_s": job.claimed_at,
-        "first_token_s": first_token_at,
-        "total_s": job.finished_at,
-    }
+
+    def passed(at: float | None) -> float | None:
+        return None if at is None else round(max(0.0, at - job.created_at), 3)
+
     return {
-        name: None if at is None else round(max(0.0, at - job.created_at), 3)
-        for name, at in steps.items()
+        "queued_s": passed(job.claimed_at),
+        "first_token_s": passed(job.outcome.first_token_at if job.outcome else None),
+        "total_s": passed(job.finished_at),
     }
 
 
-def failure(terminal: Failed | Cancelled | Expired) -> Data:
+def failure(terminal: Failed | Cancelled | Expired) -> ErrorData:
     """Why there is no whole answer, and whether another try can help."""
     match terminal:
         case Failed(code=code, message=message, retryable=retryable):

@@ -17,7 +17,11 @@ export class EventDecoder {
   /** Milliseconds that the server asks a reader to wait before it comes again. */
   retry: number | undefined;
   #utf8 = new TextDecoder();
-  #text = "";
+  /** The beginning of a line, and how much of it is known to hold no end. */
+  #rest = "";
+  #searched = 0;
+  /** The last line ended with a CR, which a LF may follow. */
+  #cr = false;
   #id: string;
   #event = "";
   #data: string | undefined;
@@ -28,25 +32,28 @@ export class EventDecoder {
 
   /** The events that are complete with these bytes. */
   feed(bytes: Uint8Array): ServerEvent[] {
-    this.#text += this.#utf8.decode(bytes, { stream: true });
+    let text = this.#utf8.decode(bytes, { stream: true });
+    if (!text) return [];
+    if (this.#cr && text[0] === "\n") text = text.slice(1);
+    this.#cr = text ? text.endsWith("\r") : false;
+    text = this.#rest + text;
     const events: ServerEvent[] = [];
-    // A CR at the very end may be half of a CRLF: it waits.
-    const lines = /([^\r\n]*)(?:\r\n|\n|\r(?!$))/g;
-    let end = 0;
-    for (let found = lines.exec(this.#text); found; found = lines.exec(this.#text)) {
-      end = lines.lastIndex;
-      const event = this.#line(found[1] as string);
+    const ends = /\r\n?|\n/g;
+    ends.lastIndex = this.#searched;
+    let start = 0;
+    for (let end = ends.exec(text); end; end = ends.exec(text)) {
+      const event = this.#line(text.slice(start, end.index));
       if (event) events.push(event);
+      start = ends.lastIndex;
     }
-    if (end) this.#text = this.#text.slice(end);
+    this.#rest = text.slice(start);
+    this.#searched = this.#rest.length;
     return events;
   }
 
   #line(line: string): ServerEvent | undefined {
-    if (line === "") return this.#dispatch();
-    const colon = line.indexOf(":");
-    const field = colon < 0 ? line : line.slice(0, colon);
-    const value = colon < 0 ? "" : line.slice(colon + (line[colon + 1] === " " ? 2 : 1));
+    if (!line) return this.#dispatch();
+    const [, field, value = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) as RegExpExecArray;
     if (field === "data") this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`;
     else if (field === "event") this.#event = value;
     else if (field === "id" && !value.includes("\0")) this.#id = value;

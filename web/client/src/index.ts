@@ -1,1 +1,10 @@
-export { EventDecoder } from "./decoder.ts";
+export * from "./assistant.ts";
+export { callGateway } from "./call.ts";
+export { EventDecoder, type ServerEvent } from "./decoder.ts";
+export { type ErrorKind, GatewayError } from "./errors.ts";
+export * from "./jobs.ts";
+export { activeConnections } from "./line.ts";
+export type * from "./options.ts";
+export * from "./texts.ts";
+export { whole } from "./whole.ts";
+export type * from "./wire.ts";

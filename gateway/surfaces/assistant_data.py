@@ -1,0 +1,77 @@
+"""What the assistant's events say: the types of their data, beside the `request_id` of each."""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+from gateway.jobs import State
+
+
+class StageData(TypedDict):
+    """How far a request has come."""
+
+    stage: Literal["queued", "processing", "generating", "finalizing"]
+
+
+class StatusData(TypedDict):
+    """How a request stands; while it waits, where in the line, from 1."""
+
+    status: State
+    position: NotRequired[int]
+    estimated_wait_time: NotRequired[str]
+
+
+class ChunkData(TypedDict):
+    """The next piece of the answer."""
+
+    text: str
+
+
+class ActionData(TypedDict):
+    """What the model asks the caller's page to do; `error` where its arguments are no JSON."""
+
+    id: str
+    name: str
+    arguments: Any
+    error: NotRequired[str]
+
+
+class RestartData(TypedDict):
+    """What was told of the answer is void: it begins anew."""
+
+    reason: str
+
+
+class UsageData(TypedDict):
+    """Tokens; estimated where the provider did not count."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    estimated: bool
+
+
+class TimingsData(TypedDict):
+    """Seconds from the request to each step."""
+
+    queued_s: float | None
+    first_token_s: float | None
+    total_s: float | None
+
+
+class CompleteData(TypedDict):
+    """Everything about an answer that is whole."""
+
+    mode: str | None
+    track_id: str | None
+    response: str
+    actions: list[ActionData]
+    model: str
+    usage: UsageData | None
+    timings: TimingsData
+
+
+class ErrorData(TypedDict):
+    """Why there is no whole answer, and whether another try can help."""
+
+    code: str
+    message: str
+    retryable: bool

@@ -1,0 +1,124 @@
+"""The client's types of what goes over the wire, written from the gateway's own.
+
+After a change of the gateway's: python -m tests.client_types
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.surfaces.ai_request import Accepted, AiRequest, AiRequestBatch, BatchAccepted
+from gateway.surfaces.ask import AskAnswer, AskRequest
+from gateway.surfaces.assistant import (
+    AssistantAccepted,
+    AssistantRequest,
+    AssistantStanding,
+    AssistantStopped,
+)
+from gateway.surfaces.assistant_data import (
+    ActionData,
+    ChunkData,
+    CompleteData,
+    ErrorData,
+    RestartData,
+    StageData,
+    StatusData,
+)
+from gateway.surfaces.chat import ChatRequest
+from gateway.surfaces.polled import POLLED, Refusal
+
+FILE = Path(__file__).parents[1] / "web" / "client" / "src" / "wire.ts"
+
+# What a caller sends, and which of it must be there: a struct lets all be absent, so that who
+# asks is looked at before what is asked.
+SENT: dict[type, tuple[str, ...]] = {
+    AssistantRequest: ("prompt",),
+    ChatRequest: ("user_prompt",),
+    AskRequest: ("question",),
+    AiRequest: ("request_type", "request"),
+    AiRequestBatch: ("requests",),
+}
+TOLD: tuple[type, ...] = (
+    AssistantAccepted,
+    AssistantStopped,
+    AssistantStanding,
+    StageData,
+    StatusData,
+    ChunkData,
+    ActionData,
+    RestartData,
+    CompleteData,
+    ErrorData,
+    AskAnswer,
+    Accepted,
+    BatchAccepted,
+    *POLLED,
+    Refusal,
+)
+_HEAD = """\
+// Written by `python -m tests.client_types` from the gateway's own types: change those.
+"""
+
+
+def source() -> str:
+    """The whole file."""
+    _, schemas = msgspec.json.schema_components([*SENT, *TOLD], ref_template="{name}")
+    for kind, needs in SENT.items():
+        schema = schemas[kind.__name__]
+        schema["required"] = list(needs)
+        for name in needs:
+            schema["properties"][name] = _present(schema["properties"][name])
+    declared = [_declared(name, schema) for name, schema in sorted(schemas.items())]
+    return "\n".join([_HEAD, *declared])
+
+
+def _present(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without null."""
+    kinds = [each for each in schema["anyOf"] if each != {"type": "null"}]
+    return {"anyOf": kinds}
+
+
+def _declared(name: str, schema: dict[str, Any]) -> str:
+    says = schema.get("description")
+    head = f"/** {says} */\n" if says else ""
+    if "properties" not in schema:
+        return f"{head}export type {name} = {_type(schema)};\n"
+    required = set(schema["required"])
+    fields = [
+        f"  {field}: {_type(of)};\n"
+        if field in required
+        else f"  {field}?: {_type(of)} | undefined;\n"
+        for field, of in schema["properties"].items()
+    ]
+    return f"{head}export interface {name} {{\n{''.join(fields)}}}\n"
+
+
+_PLAIN = {
+    "string": "string",
+    "integer": "number",
+    "number": "number",
+    "boolean": "boolean",
+    "null": "null",
+    "object": "Record<string, unknown>",
+}
+
+
+def _type(schema: dict[str, Any]) -> str:
+    """A schema as TypeScript's type."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "enum" in schema:
+        return " | ".join(json.dumps(each) for each in schema["enum"])
+    for any_of in ("anyOf", "oneOf"):
+        if any_of in schema:
+            return " | ".join(_type(each) for each in schema[any_of])
+    if schema.get("type") == "array":
+        item = _type(schema["items"])
+        return f"({item})[]" if "|" in item else f"{item}[]"
+    return _PLAIN[schema["type"]] if "type" in schema else "unknown"
+
+
+if __name__ == "__main__":
+    FILE.write_text(source(), "utf-8")

@@ -1,0 +1,39 @@
+/** Calls that are answered with JSON. */
+
+import { GatewayError } from "./errors.ts";
+import { parse, place } from "./events.ts";
+import { Line } from "./line.ts";
+import type { Options } from "./options.ts";
+
+/**
+ * One call of the gateway's API, tried again while that can help: a request that is repeated is
+ * the same request, by its Idempotency-Key.
+ *
+ * @throws GatewayError it is refused, or there is no answer.
+ */
+export async function callGateway<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  options: Options = {},
+): Promise<T> {
+  const line = new Line(options);
+  try {
+    for (;;) {
+      const response = await line.reach(() => ({ method, url: place(path, options), body }));
+      const utf8 = new TextDecoder();
+      let text = "";
+      try {
+        for await (const bytes of line.bytes(response))
+          text += utf8.decode(bytes, { stream: true });
+      } catch (error) {
+        if (!(error instanceof GatewayError)) throw error;
+        await line.pause(error);
+        continue;
+      }
+      return (text ? parse(text) : undefined) as T;
+    }
+  } finally {
+    line.close();
+  }
+}
