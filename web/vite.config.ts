@@ -36,6 +36,7 @@ export default defineConfig({
     rolldownOptions: {
       input: {
         playground: here("playground/index.html"),
+        chat: here("chat/index.html"),
         dashboard: here("dashboard/index.html"),
         docs: here("docs/index.html"),
       },

@@ -21,6 +21,7 @@ from gateway.surfaces.status import shape
 # What is asked for, and the file that is the answer.
 PAGES = {
     "/": "playground/index.html",
+    "/chat": "chat/index.html",
     "/dashboard": "dashboard/index.html",
     "/docs": "docs/index.html",
 }
