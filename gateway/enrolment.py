@@ -1,20 +1,27 @@
-"""Adds an app to `conf/apps.json`. The file gets the hash of its code; the code is told once."""
+"""Changes who is in `conf/apps.json`. The file gets the hash of a code; the code is told once."""
 
 import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gateway import tenants
-from gateway.problems import ConfigError, Problem, Report
+from gateway.problems import ConfigError, Problem, Report, nearest
 
 PREFIX = "gw_"
 # What a code is made of: more than anybody can guess.
 CODE_BYTES = 32
+
+# What stands in the file: an app for each code, or hash of one.
+Codes = dict[str, Any]
+
+
+class UnknownApp(Exception):
+    """No app of the file has that name; the text says which one might be meant."""
 
 
 def new_code(random_text: str) -> str:
@@ -36,28 +43,107 @@ def add(file: Path, code: str, entry: dict[str, Any]) -> None:
         ConfigError: the file is wrong, or would be with this app: nothing was changed.
         OSError: it cannot be read or written: nothing was changed.
     """
+    _change(file, lambda codes: {**codes, _key(code): entry})
+
+
+def rotate(file: Path, name: str, code: str) -> None:
+    """Give an app another code; it keeps its place and all else. As `add` does it.
+
+    Raises:
+        UnknownApp, ConfigError, OSError: nothing was changed.
+    """
+
+    def rotated(codes: Codes) -> Codes:
+        old = _find(codes, name)
+        return {_key(code) if key == old else key: entry for key, entry in codes.items()}
+
+    _change(file, rotated)
+
+
+def remove(file: Path, name: str) -> None:
+    """Take an app out of the file. As `add` does it.
+
+    Raises:
+        UnknownApp, ConfigError, OSError: nothing was changed.
+    """
+
+    def rest(codes: Codes) -> Codes:
+        gone = _find(codes, name)
+        return {key: entry for key, entry in codes.items() if key != gone}
+
+    _change(file, rest)
+
+
+def codes_of(file: Path) -> Codes:
+    """The entries of the file as they stand there; none where there is no file.
+
+    Raises:
+        ConfigError: the file is wrong.
+        OSError: it cannot be read.
+    """
+    content = _content(file)
+    _check(file, json.dumps(content))
+    codes: Codes = content["app_codes"]
+    return codes
+
+
+def _key(code: str) -> str:
+    return f"sha256:{tenants.digest(code)}"
+
+
+def _find(codes: Codes, name: str) -> str:
+    names = {
+        key: str(entry.get("name")).strip()
+        for key, entry in codes.items()
+        if isinstance(entry, dict)
+    }
+    found = [key for key, each in names.items() if each == name.strip()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UnknownApp(f"{len(found)} apps are named {name}: rename all but one of them.")
+    raise UnknownApp(f"No app is named {name}. {nearest(name, names.values())}".strip())
+
+
+def _change(file: Path, change: Callable[[Codes], Codes]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with _locked(file.parent):
-        text = _with(file, code, entry)
-        found: list[Problem] = []
-        tenants.parse(text, Report(str(file), found))
-        if found:
-            raise ConfigError(found)
+        content = _content(file)
+        content["app_codes"] = change(content["app_codes"])
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        _check(file, text)
         _replace(file.resolve(), text)
 
 
-def _with(file: Path, code: str, entry: dict[str, Any]) -> str:
-    """The text of the file with one app more."""
+def _check(file: Path, text: str) -> None:
+    found: list[Problem] = []
+    tenants.parse(text, Report(str(file), found))
+    if found:
+        raise ConfigError(found)
+
+
+def _content(file: Path) -> dict[str, Any]:
+    """What the file holds; an object with no apps where there is none."""
     content: Any = {"app_codes": {}}
     if file.exists():
         try:
-            content = json.loads(file.read_text("utf-8-sig"))
+            text = file.read_text("utf-8-sig")
+            content = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ConfigError([_problem(file, "valid JSON", f"{error}.")]) from None
+        # Before it is an object: one key twice would be lost in it.
+        _check_repeats(file, text)
     if not isinstance(content, dict) or not isinstance(content.setdefault("app_codes", {}), dict):
         raise ConfigError([_problem(file, 'an object such as {"app_codes": {}}')])
-    content["app_codes"][f"sha256:{tenants.digest(code)}"] = entry
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return content
+
+
+def _check_repeats(file: Path, text: str) -> None:
+    found: list[Problem] = []
+    tenants.parse(text, Report(str(file), found))
+    repeats = [problem for problem in found if problem.expected == "each key once"]
+    if repeats:
+        raise ConfigError(repeats)
 
 
 def _problem(file: Path, expected: str, hint: str = "") -> Problem:

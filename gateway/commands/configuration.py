@@ -1,0 +1,73 @@
+"""`check-config` and `config show`: what the gateway is told, and whether it can be."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.commands import configured
+from gateway.commands.terminal import say, show_json, show_table
+from gateway.config import RULES, Config, ConfigError, Settings
+from gateway.logs import REDACTED
+
+
+def check(typed: argparse.Namespace, environ: dict[str, str]) -> int:
+    """Say everything that is wrong at once, or that nothing is."""
+    try:
+        config = configured.read(typed, environ).config()
+    except ConfigError as error:
+        if not typed.json:
+            raise
+        show_json({"good": False, "problems": msgspec.to_builtins(error.problems)})
+        return 1
+    names = sorted(tenant.name for tenant in config.tenants)
+    if typed.json:
+        show_json({"good": True, "apps": names, "warnings": list(config.warnings)})
+        return 0
+    for warning in config.warnings:
+        say(f"warning: {warning}")
+    print(f"The configuration is good. Apps: {', '.join(names) or 'none'}.")
+    return 0
+
+
+def show(typed: argparse.Namespace, environ: dict[str, str]) -> int:
+    """Every setting with its value and where it comes from."""
+    sources = configured.read(typed, environ)
+    rows = settings(sources.config(), sources.origins(), changed=typed.changed)
+    if typed.json:
+        show_json(rows)
+    else:
+        lines = [(row["setting"], _typed(row["value"]), row["from"]) for row in rows]
+        show_table(("setting", "value", "from"), lines)
+    return 0
+
+
+def settings(
+    config: Config, origins: Mapping[str, str], *, changed: bool = False
+) -> list[dict[str, Any]]:
+    """A row for each setting, or for those that are not at their defaults."""
+    untouched, held = Settings(), config.settings
+    names = [
+        name for name in RULES if not changed or getattr(held, name) != getattr(untouched, name)
+    ]
+    rows = [
+        {"setting": name, "value": _shown(name, getattr(held, name)), "from": origins[name]}
+        for name in names
+    ]
+    if held.debug_mode:
+        for row in rows:
+            if row["setting"] == "log_level":
+                row["from"] = f"debug_mode, {origins['debug_mode']}"
+    return rows
+
+
+def _shown(name: str, value: Any) -> Any:
+    return REDACTED if RULES[name].secret and value else msgspec.to_builtins(value)
+
+
+def _typed(value: Any) -> str:
+    """A value as it stands in the file, or as one would type it."""
+    if isinstance(value, str):
+        return value
+    return '""' if value is None else msgspec.json.encode(value).decode()

@@ -1,0 +1,357 @@
+"""What may be typed: commands, options, their words; and nothing of what they do."""
+
+import argparse
+import re
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from gateway import __version__
+
+Run = Callable[[argparse.Namespace, dict[str, str]], int]
+
+DEFAULT_URL = "http://127.0.0.1:5000"
+DEFAULT_TYPE = "chat"
+STATES = ("queued", "processing", "completed", "error", "cancelled", "expired")
+DELIVERY_STATES = ("pending", "delivered", "dead")
+SHELLS = ("bash", "zsh", "fish")
+# The gateway refuses a token that is good for longer.
+MOST_HOURS = 366 * 24
+
+_DEFAULT = "(default: %(default)s)"
+_CODES = """\
+exit codes:
+  0    done
+  1    could not be done, or not all of it; the message says what to do
+  2    wrongly typed
+  130  stopped by Ctrl-C
+
+Results go to standard output, everything else to standard error. NO_COLOR is respected.
+"""
+_REMOTE = """\
+environment:
+  GATEWAY_URL  where the gateway is, as --url
+  APP_CODE     the code of an app, as --app-code; the environment is the better place for it
+"""
+
+
+def parser(prog: str) -> argparse.ArgumentParser:
+    """The whole command line."""
+    whole = argparse.ArgumentParser(
+        prog=prog,
+        description="Run a model request once; let its owner read the answer whole.",
+        epilog=_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    whole.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = whole.add_subparsers(metavar="COMMAND", required=True)
+    _add_servers(commands)
+    _add_configuration(commands)
+    _add_apps(commands)
+    _add_asking(commands)
+    _add_looking(commands)
+    _add_completion(commands)
+    return whole
+
+
+def _add_servers(commands: Any) -> None:
+    serve = _command(commands, "serve", "servers:serve", "run the gateway until it is told to stop")
+    _add_conf(serve)
+    serve.add_argument("--host", help="address to listen on (HOST; default: 127.0.0.1)")
+    serve.add_argument("--port", type=_port, help="port (SERVER_PORT; default: 5000)")
+    serve.add_argument(
+        "--reload",
+        action="store_true",
+        help="while developing: start again when its code or its configuration changes",
+    )
+    demo = _command(
+        commands, "demo", "servers:demo", "run it with a simulated model, and say what to try"
+    )
+    demo.add_argument("--port", type=_port, default=0, help="port (default: a free one)")
+
+    simulate = _command(
+        commands, "simulate", "servers:simulate", "run a simulated provider, OpenAI's wire"
+    )
+    simulate.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
+    simulate.add_argument("--port", type=_port, default=0, help="port (default: a free one)")
+
+
+def _add_configuration(commands: Any) -> None:
+    check = _command(
+        commands,
+        "check-config",
+        "configuration:check",
+        "say everything that is wrong with the configuration, or that it is good",
+    )
+    _add_conf(check)
+    _add_json(check)
+
+    verbs = _noun(commands, "config", "the configuration as the gateway sees it")
+    show = _command(
+        verbs,
+        "show",
+        "configuration:show",
+        "every setting, its value, and where that comes from; secrets are hidden",
+    )
+    _add_conf(show)
+    show.add_argument("--changed", action="store_true", help="only what is not at its default")
+    _add_json(show)
+
+    doctor = _command(
+        commands,
+        "doctor",
+        "doctor:run",
+        "examine keys, providers, disk, clock, limits, and the way to the gateway",
+        "Each line says ok, warning or error; the last two say what to do. Streaming through\n"
+        "PUBLIC_URL (else --url) needs APP_CODE: it asks the built-in simulator, which costs\n"
+        "nothing.\n\n" + _REMOTE,
+    )
+    _add_conf(doctor)
+    _add_remote(doctor)
+
+
+def _add_apps(commands: Any) -> None:
+    verbs = _noun(commands, "app", "apps that may come in")
+    add = _command(verbs, "add", "apps:add", "add an app to apps.json and show its code, once")
+    _add_app_name(add)
+    add.add_argument(
+        "--type", action="append", dest="types", metavar="TYPE",
+        help=f"request type it may use at /ai_request; repeatable (default: {DEFAULT_TYPE})",
+    )  # fmt: skip
+    add.add_argument("--rate-limit", metavar="RATE", default="100/hour", help=_DEFAULT)
+    add.add_argument("--max-tokens", type=int, default=1000, help=f"of one answer {_DEFAULT}")
+    add.add_argument("--priority", type=int, default=5, help=f"0 is first, 9 is last {_DEFAULT}")
+    add.add_argument("--admin", action="store_true", help="it may use the doors for operators")
+
+    listing = _command(verbs, "list", "apps:show", "the apps of apps.json, without their codes")
+    _add_conf(listing)
+    _add_json(listing)
+    rotate = _command(
+        verbs, "rotate", "apps:rotate", "give an app a new code and show it, once; the old one ends"
+    )
+    _add_app_name(rotate)
+    remove = _command(verbs, "remove", "apps:remove", "take an app out of apps.json")
+    _add_app_name(remove)
+
+    token = _command(commands, "token", "tokens:make", "make a user token, signed with JWT_SECRET")
+    _add_conf(token)
+    token.add_argument("--app", required=True, help="name of the app it is for")
+    token.add_argument("--user", required=True, help="id of the user it names")
+    token.add_argument("--hours", type=_hours, default=24.0, help="life (default: 24)")
+    _add_json(token)
+
+
+def _add_app_name(command: argparse.ArgumentParser) -> None:
+    _add_conf(command)
+    command.add_argument("name", metavar="NAME")
+    _add_json(command)
+
+
+def _add_asking(commands: Any) -> None:
+    ask = _command(
+        commands, "ask", "ask:run", "ask a model; the answer streams to the terminal",
+        "Ctrl-C cancels it.\n\n" + _REMOTE,
+    )  # fmt: skip
+    ask.add_argument("prompt", metavar="PROMPT", help="what to ask; - reads it from standard input")
+    ask.add_argument("--model", help="which model (default: the gateway's)")
+    ask.add_argument("--system", metavar="TEXT", help="what the model is told beforehand")
+    ask.add_argument("--max-tokens", type=_count, metavar="N", help="of the answer, at most")
+    ask.add_argument("--temperature", type=float, metavar="T", help="how freely it speaks")
+    _add_remote(ask)
+
+    watch = _command(
+        commands, "watch", "watch:run", "follow what becomes of a request, also through cuts",
+        "Text goes to standard output, all else to standard error.\n\n" + _REMOTE,
+    )  # fmt: skip
+    watch.add_argument("request_id", metavar="ID", help="of a request made at any door")
+    watch.add_argument(
+        "--after", type=_cursor, metavar="EVENT",
+        help="go on after this event, such as 1-57 (default: from the first)",
+    )  # fmt: skip
+    _add_remote(watch, "one event a line, as JSON")
+
+    batch = _command(
+        commands, "batch", "batch:run", "ask every line of a file; it can be stopped and continued",
+        "Each line of IN is a prompt as a JSON string; or an object with prompt or messages, and\n"
+        "with id, model, system, max_tokens or any parameter of OpenAI's; or a line of OpenAI's\n"
+        "batch files. Answers are added to OUT as they come. The same command again goes on where\n"
+        "it was stopped, and tries once more what failed: that is in OUT's neighbour .failed.\n"
+        "Nothing is asked twice within the gateway's RETENTION.\n\n" + _REMOTE,
+    )  # fmt: skip
+    batch.add_argument("source", metavar="IN", type=Path, help="a file of JSON lines")
+    batch.add_argument("target", metavar="OUT", type=Path, help="the answers, by their ids")
+    batch.add_argument("--model", help="where a line names none (default: the gateway's)")
+    batch.add_argument("--system", metavar="TEXT", help="where a line has no system prompt")
+    batch.add_argument(
+        "--concurrency", type=_count, default=8, metavar="N", help=f"asked at a time {_DEFAULT}"
+    )
+    batch.add_argument(
+        "--retries", type=_whole, default=2, metavar="N", help=f"of a failed request {_DEFAULT}"
+    )
+    _add_remote(batch, "the summary as JSON")
+
+
+def _add_looking(commands: Any) -> None:
+    history = _command(
+        commands, "history", "history:run", "requests that were made, newest first; or one, whole",
+        _REMOTE,
+    )  # fmt: skip
+    history.add_argument("request_id", metavar="ID", nargs="?", help="this one, with its answer")
+    history.add_argument("--all", action="store_true", help="of every app, for operators")
+    history.add_argument("--app", metavar="NAME", help="of this app, for operators")
+    history.add_argument("--user", metavar="ID", help="of this user")
+    history.add_argument("--door", metavar="NAME", help="made at this door, such as openai")
+    history.add_argument("--model", help="asked of this model")
+    history.add_argument("--state", choices=STATES, help="that are in this state")
+    history.add_argument("--search", metavar="TEXT", help="with this in their text")
+    _add_times(history)
+    _add_limit(history)
+    _add_remote(history)
+
+    webhooks = _noun(commands, "webhooks", "callbacks: on their way, delivered, given up")
+    listing = _command(webhooks, "list", "webhooks:show_all", "callbacks, newest first", _REMOTE)
+    listing.add_argument("--state", choices=DELIVERY_STATES, help="only these")
+    listing.add_argument("--app", metavar="NAME", help="of this app")
+    _add_limit(listing)
+    _add_remote(listing)
+    for verb, what in (
+        ("show", "one callback, with what its receiver last said"),
+        ("replay", "send a callback again, whatever became of it"),
+    ):
+        command = _command(webhooks, verb, f"webhooks:{verb}", what, _REMOTE)
+        command.add_argument("request_id", metavar="ID", help="of the request it is about")
+        _add_remote(command)
+
+    backup = _command(
+        commands, "backup", "backup:run", "copy the database of the running gateway into a file",
+        "The copy is of one moment, and readable by its owner only. FILE is whole or not there.\n\n"
+        + _REMOTE,
+    )  # fmt: skip
+    backup.add_argument("file", metavar="FILE", type=Path)
+    backup.add_argument("--force", action="store_true", help="replace FILE if it is there")
+    _add_remote(backup)
+
+
+def _add_completion(commands: Any) -> None:
+    completion = _command(
+        commands, "completion", "completion:run", "print what teaches a shell to complete these",
+        'bash:  eval "$(gateway completion bash)"            in ~/.bashrc\n'
+        'zsh:   eval "$(gateway completion zsh)"             in ~/.zshrc, after compinit\n'
+        "fish:  gateway completion fish > ~/.config/fish/completions/gateway.fish\n",
+    )  # fmt: skip
+    completion.add_argument("shell", choices=SHELLS)
+    completion.add_argument(
+        "--for", dest="program", metavar="NAME", default="gateway",
+        help=f"the word that is typed to run it {_DEFAULT}",
+    )  # fmt: skip
+
+
+# -- what they share --------------------------------------------------------------------------
+
+
+def _command(
+    commands: Any, name: str, run: str, what: str, more: str | None = None
+) -> argparse.ArgumentParser:
+    """A command that `run`, `module:function` of this package, does."""
+    added: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
+        epilog=more,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    added.set_defaults(run=_lazily(*run.split(":")))
+    return added
+
+
+def _lazily(module: str, function: str) -> Run:
+    def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
+        command: Run = getattr(import_module(f"gateway.commands.{module}"), function)
+        return command(typed, environ)
+
+    return run
+
+
+def _noun(commands: Any, name: str, what: str) -> Any:
+    noun = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+    return noun.add_subparsers(metavar="VERB", required=True)
+
+
+def _add_conf(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--conf",
+        metavar="DIR",
+        help="folder of the configuration (GATEWAY_CONF; default: conf beside run.py)",
+    )
+
+
+def _add_remote(command: argparse.ArgumentParser, printed: str = "print JSON") -> None:
+    command.add_argument("--url", type=address, help=f"of the gateway (default: {DEFAULT_URL})")
+    command.add_argument("--app-code", metavar="CODE", help="who asks; better in APP_CODE")
+    _add_json(command, printed)
+
+
+def _add_json(command: argparse.ArgumentParser, printed: str = "print JSON") -> None:
+    command.add_argument("--json", action="store_true", help=printed)
+
+
+def _add_times(command: argparse.ArgumentParser) -> None:
+    when = "such as 2026-11-20, 2026-11-20T22:44, or 90m, 12h, 7d ago"
+    command.add_argument("--since", metavar="TIME", help=f"made at or after, {when}")
+    command.add_argument("--until", metavar="TIME", help="made before")
+
+
+def _add_limit(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--limit", type=_count, default=20, metavar="N", help=f"at most so many {_DEFAULT}"
+    )
+
+
+# -- words ------------------------------------------------------------------------------------
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError("a port is a whole number from 0 to 65535")
+    return int(text)
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = -1.0
+    if not 0 < hours <= MOST_HOURS:
+        raise argparse.ArgumentTypeError(f"hours are a number above 0, at most {MOST_HOURS}")
+    return hours
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"\d{1,6}", text, re.ASCII):
+        raise argparse.ArgumentTypeError("a whole number from 0 to 999999")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    number = _whole(text)
+    if not number:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def _cursor(text: str) -> str:
+    if not re.fullmatch(r"\d{1,9}-\d{1,9}", text, re.ASCII):
+        raise argparse.ArgumentTypeError("the id of an event looks like 1-57")
+    return text
+
+
+def address(text: str) -> str:
+    """Where a gateway is, without a slash at its end.
+
+    Raises:
+        ArgumentTypeError: no such form.
+    """
+    if not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", text):
+        raise argparse.ArgumentTypeError("an address looks like https://gateway.example.org")
+    return text.rstrip("/")

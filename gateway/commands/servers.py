@@ -1,0 +1,65 @@
+"""`serve`, `demo` and `simulate`: what runs until it is told to stop."""
+
+import argparse
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from gateway.commands import configured
+from gateway.config import Config
+
+T = TypeVar("T")
+
+
+def serve(typed: argparse.Namespace, environ: dict[str, str]) -> int:
+    """Run the gateway."""
+    if typed.reload:
+        from gateway.commands import restarting
+
+        return restarting.run(typed, configured.folder(typed, environ), environ)
+    from gateway import serving
+
+    def reread() -> Config:
+        return configured.read(typed, environ).config()
+
+    return _run(serving.serve(_in_force(reread()), reread, environ))
+
+
+def demo(typed: argparse.Namespace, environ: dict[str, str]) -> int:
+    """Run it with a simulated model."""
+    from gateway import demo as demonstration
+
+    return _run(demonstration.run(typed.port))
+
+
+def simulate(typed: argparse.Namespace, environ: dict[str, str]) -> int:
+    """Run a simulated provider."""
+    from gateway import simulate as simulator
+
+    try:
+        _run(simulator.serve(typed.host, typed.port))
+    except KeyboardInterrupt:
+        # It has no other end.
+        return 0
+    return 0
+
+
+def _in_force(config: Config) -> Config:
+    """The configuration, in force for this process's log from here on."""
+    from gateway import logs
+
+    settings = config.settings
+    logs.configure(
+        secrets=logs.secrets_of(settings), level=settings.log_level, form=settings.log_format
+    )
+    return config
+
+
+def _run(main: Coroutine[Any, Any, T]) -> T:
+    """Run to the end, on uvloop where it is installed."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(main)
