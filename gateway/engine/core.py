@@ -1,7 +1,6 @@
 """The engine as the surfaces see it: submit, look, read, cancel."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from random import Random
@@ -15,6 +14,7 @@ from gateway.catalog import Catalog
 from gateway.engine.ask import Ask, repeat
 from gateway.engine.auth import Auth, Principal
 from gateway.engine.bounds import Bounds
+from gateway.engine.budgets import Budgets
 from gateway.engine.hub import Channel, Framer, Hub, View, over, read
 from gateway.engine.limits import Limits
 from gateway.engine.observer import Observer, Observers
@@ -24,6 +24,7 @@ from gateway.engine.recorder import BodyForm, Ending, Recorder
 from gateway.engine.records import Records
 from gateway.engine.rescue import rescue
 from gateway.engine.retention import Retention
+from gateway.engine.roster import Roster
 from gateway.engine.router import Router
 from gateway.engine.turns import Turns
 from gateway.engine.waiting import Waiting
@@ -52,6 +53,7 @@ class Core:
     Attributes:
         forms: how each surface writes the body of its callbacks, by the surface's name; the
             surfaces enter themselves before the start.
+        budgets: what each app has spent.
         records: all jobs, those that are over included.
         endings: what a surface keeps of a job of its own that ends, by the surface's name.
         observer: is told what happens here, and at the doors.
@@ -81,6 +83,7 @@ class Core:
         self.auth = auth
         self.catalog = catalog
         self.limits = limits
+        self.budgets = Budgets(store, now)
         self.forms: dict[str, BodyForm] = {}
         self.endings: dict[str, Ending] = {}
         self.draining = False
@@ -108,24 +111,11 @@ class Core:
             on_move=self._moved,
             observer=self.observer,
         )
-        # Jobs that have not ended, as last stored.
-        self._jobs: dict[str, Job] = {}
+        self._jobs = Roster()
         self.records = Records(store, self._jobs, self.cancel)
-        self._waiting = Waiting(
-            self._queue,
-            auth.tenant,
-            queue_timeout_s=bounds.queue_timeout,
-            connect_timeout_s=bounds.connect_timeout,
-        )
+        self._waiting = Waiting(self._queue, auth.tenant, bounds)
         self._stops: dict[str, asyncio.Task[None]] = {}
-        self._patience = Patience(
-            {
-                OnDisconnect.CANCEL: bounds.disconnect_grace,
-                OnDisconnect.ABANDON: bounds.abandon_after,
-            },
-            self._unwanted,
-        )
-        self._active: Counter[Owner] = Counter()
+        self._patience = Patience(bounds, self._unwanted)
         self._retention = Retention(store, bounds, now)
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -133,6 +123,7 @@ class Core:
 
     async def start(self) -> None:
         """Go on with what the store has unfinished, and begin to run jobs. It must be started."""
+        await self.budgets.start()
         await rescue(self._store, self._hub, self._recorder, self._await_worker, self._now())
         self._workers.start()
         self._spawn(self._sweep())
@@ -144,13 +135,13 @@ class Core:
         A durable store keeps what waits for the next process; otherwise it may still run.
         """
         self.draining = True
-        if self._store.durable:
-            self._queue.pause()
         try:
             async with asyncio.timeout(self._bounds.drain_timeout):
-                while self._workers.runs or (self._jobs and not self._store.durable):
-                    await self._workers.idle()
-                    await asyncio.sleep(0.01)
+                if self._store.durable:
+                    self._queue.pause()
+                    await self._workers.drain()
+                else:
+                    await self._jobs.emptied()
         except TimeoutError:
             log.warning("drain_timed_out", running=len(self._workers.runs))
 
@@ -190,6 +181,7 @@ class Core:
 
         Raises:
             Draining, QueueFull, RateLimited: not now.
+            OverBudget: the tenant has spent all it may.
             Forbidden: the tenant may not use the model.
             UnknownModel: nobody serves it.
             Conflict: the idempotency key belongs to another request.
@@ -209,6 +201,7 @@ class Core:
             earlier = await self._store.find(job.idempotency_key)
             if earlier is not None:
                 return repeat(job, earlier)
+        self.budgets.check(tenant)
         self._queue.reserve()
         try:
             if tenant.rate_limit is not None:
@@ -228,8 +221,7 @@ class Core:
         return held
 
     def _await_worker(self, job: Job, past: EventLog | None = None, waited_s: float = 0.0) -> None:
-        self._jobs[job.id] = job
-        self._active[job.owner] += 1
+        self._jobs.enter(job)
         self._hub.open(job.id, past)
         self._patience.begin(job, at_least_s=_FIRST_READER_S)
         self._waiting.add(job, waited_s)
@@ -273,7 +265,7 @@ class Core:
 
     def active(self, owner: Owner) -> int:
         """How many jobs of this owner have not ended."""
-        return self._active[owner]
+        return self._jobs.owned(owner)
 
     @property
     def accepting(self) -> bool:
@@ -372,18 +364,16 @@ class Core:
         )
 
     def _moved(self, job: Job) -> None:
-        self._jobs[job.id] = job
+        self._jobs.update(job)
         self._waiting.claimed(job.id)
 
     def _ended(self, job: Job) -> None:
-        self._jobs.pop(job.id, None)
+        self._jobs.leave(job)
         self._waiting.remove(job.id)
         self._patience.end(job.id)
-        self._active[job.owner] -= 1
-        if not self._active[job.owner]:
-            del self._active[job.owner]
         if job.callback is not None:
             self._on_callback()
+        self.budgets.add(job, self.auth.tenant(job.owner.tenant))
         self.observer.ended(job)
 
     # -- time passing -------------------------------------------------------------------------

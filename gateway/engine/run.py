@@ -108,6 +108,11 @@ class Run:
         """Readers have seen some of this attempt's answer."""
         return self.first_token_at is not None
 
+    @property
+    def attended(self) -> bool:
+        """A worker is streaming its answer."""
+        return self._task is not None
+
     def interrupted(self) -> bool:
         """It is to be stopped, for `reason`."""
         return self.reason is not None

@@ -69,6 +69,7 @@ class Workers:
         self._observer = observer
         self._pace = Pace()
         self._tasks: list[asyncio.Task[None]] = []
+        self._draining = False
         self.runs: dict[str, Run] = {}
         # Jobs a worker is claiming now: neither in the queue nor among the runs.
         self._claiming: dict[str, asyncio.Future[None]] = {}
@@ -85,8 +86,11 @@ class Workers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
 
-    async def idle(self) -> None:
-        """Wait until no job is being run."""
+    async def drain(self) -> None:
+        """Wait until the streams under way have ended; hand back at once what would wait."""
+        self._draining = True
+        waiting = (run for run in tuple(self.runs.values()) if not run.attended)
+        await asyncio.gather(*(self._stop(run, HandBack()) for run in waiting))
         while self.runs:
             await next(iter(self.runs.values())).ended.wait()
 
@@ -211,6 +215,9 @@ class Workers:
         if asyncio.get_running_loop().time() >= run.latest:
             run.time_out(whole=True)
             return True
+        if self._draining:
+            await self._hand_back(run)
+            return False
         # No slot is held while it waits.
         run.retry = self._turns.later(provider, run.latest, partial(self._resume, run))
         return False
@@ -304,6 +311,8 @@ class Workers:
         delay_s = retries.delay_s(run.tries, error, self._rng)
         if loop.time() + delay_s > run.latest:
             await self._fail(run, error)
+        elif self._draining:
+            await self._hand_back(run)
         else:
             # No slot is held while it waits.
             run.retry = loop.call_later(delay_s, self._resume, run)

@@ -137,7 +137,7 @@ class Rig:
             "jobs": len(core._jobs),
             "expiring": len(core._waiting),
             "patience": len(core._patience),
-            "active": core._active.total(),
+            "owners": core._jobs.owners,
         }
         return {name: count for name, count in found.items() if count}
 

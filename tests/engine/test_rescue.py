@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.engine.bounds import Timeouts
+from gateway.errors import ProviderRateLimited
 from gateway.events import (
     Completed,
     Delta,
@@ -241,6 +242,27 @@ async def test_a_job_that_was_read_once_is_not_held_again() -> None:
         found = await store.get(job.id)
         assert found is not None
         assert found.state is State.COMPLETED
+
+
+@jumping
+async def test_what_waits_between_two_tries_does_not_hold_up_a_drain() -> None:
+    """It goes back to the queue at once, also where its try fails during the drain, for the next
+    process to go on with; what streams gets its time."""
+    store = KeptStore()
+    full = ProviderRateLimited(retryable=True, retry_after_s=100)
+    late: Play = [3.0, full]
+    async with Rig(store=store, a=[[full]], b=[late], c=[[5.0, *HELLO]]) as before:
+        waits, fails, streams = [await before.submit(model) for model in ("a", "b", "c")]
+        await asyncio.sleep(1)
+        await before.core.drain()
+        assert before.at() == pytest.approx(5.0, abs=0.1)
+        assert (await before.ended(streams)).state is State.COMPLETED
+    found = [await store.get(job.id) for job in (waits, fails)]
+    assert [(job.state, job.attempt, job.failures) for job in found if job] == [
+        (State.QUEUED, 1, 0)
+    ] * 2
+    async with Rig(store=store, a=[HELLO], b=[HELLO]) as after:
+        assert {(await after.ended(job)).state for job in (waits, fails)} == {State.COMPLETED}
 
 
 @jumping

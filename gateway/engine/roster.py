@@ -1,0 +1,61 @@
+"""The jobs of one process that have not ended."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from gateway.jobs import Job, Owner
+
+
+class Roster(Mapping[str, Job]):
+    """Each of them by its id, as last stored, and how many each owner has."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._of: Counter[Owner] = Counter()
+        self._empty = asyncio.Event()
+
+    def __getitem__(self, job_id: str) -> Job:
+        return self._jobs[job_id]
+
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._jobs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._jobs)
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def owned(self, owner: Owner) -> int:
+        """How many of them are this owner's."""
+        return self._of[owner]
+
+    @property
+    def owners(self) -> int:
+        """How many owners they have."""
+        return len(self._of)
+
+    def enter(self, job: Job) -> None:
+        """A job has begun to wait."""
+        self._jobs[job.id] = job
+        self._of[job.owner] += 1
+        self._empty.clear()
+
+    def update(self, job: Job) -> None:
+        """The store has a newer version of a job that is here."""
+        self._jobs[job.id] = job
+
+    def leave(self, job: Job) -> None:
+        """A job has ended."""
+        del self._jobs[job.id]
+        self._of[job.owner] -= 1
+        if not self._of[job.owner]:
+            del self._of[job.owner]
+        if not self._jobs:
+            self._empty.set()
+
+    async def emptied(self) -> None:
+        """Wait until all have ended."""
+        while self._jobs:
+            await self._empty.wait()
