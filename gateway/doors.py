@@ -107,7 +107,10 @@ class Doors:
                 # Load balancers and uptime checks ask without wanting the body.
                 routes.append(app.router.add_route("HEAD", route.path, handler))
         cors.install(app, routes, self._pages, local=self._settings.dev_mode)
-        app.on_response_prepare.append(carry_headers)
+        app.on_response_prepare.extend((carry_headers, self._warn))
+
+    async def _warn(self, request: web.Request, response: web.StreamResponse) -> None:
+        await self._desk.warn(request, response)
 
     def _entrance(self, route: Route) -> Handler:
         """The way to a route's handler as it is when a request comes."""
@@ -128,7 +131,7 @@ class Doors:
         self._pages.clear()
         self._pages.update(_pages(config))
         self._policies = _policies(config)
-        desk = _desk(self._core, config.settings, self._patience)
+        desk = self._desk = _desk(self._core, config.settings, self._patience)
         self._doors = self._made(desk, config)
         for door in self._doors:
             for route in door.routes:

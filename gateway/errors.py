@@ -5,6 +5,7 @@ GatewayError
 │   ├── UnknownModel          400  UNKNOWN_MODEL
 │   └── BadCursor             400  BAD_CURSOR
 ├── Unauthenticated           401  UNAUTHENTICATED
+├── OverBudget                402  BUDGET_EXCEEDED
 ├── Forbidden                 403  FORBIDDEN
 │   └── UnsupportedRequestType 403 UNSUPPORTED_REQUEST_TYPE
 ├── NotFound                  404  NOT_FOUND
@@ -83,6 +84,12 @@ class Unauthenticated(GatewayError):
     code = "UNAUTHENTICATED"
     status = 401
     default = "A valid credential is needed."
+
+
+class OverBudget(GatewayError):
+    code = "BUDGET_EXCEEDED"
+    status = 402
+    default = "The budget of this app is spent."
 
 
 class Forbidden(GatewayError):

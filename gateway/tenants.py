@@ -14,6 +14,7 @@ import msgspec
 
 from gateway import rules
 from gateway.problems import Report, shown
+from gateway.spending import Budget
 
 _DIGEST = re.compile(r"sha256:([0-9a-fA-F]{64})")
 
@@ -49,6 +50,7 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
         allowed_origins: browsers on other sites are refused.
         callback_origins: where its callbacks may go, of what the gateway allows.
         admin: may use the doors for operators.
+        budget: what its answers may cost.
     """
 
     name: Annotated[str, rules.text(100)]
@@ -64,6 +66,7 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     allowed_models: Annotated[tuple[str, ...] | None, rules.listed(rules.text())] = None
     allowed_modes: Annotated[tuple[str, ...] | None, rules.listed(rules.text())] = None
     admin: Annotated[bool, rules.flag()] = False
+    budget: Budget | None = None
 
     def request_type(self, name: str) -> RequestType | None:
         """The request type of that name; None if this app may not make such requests."""
@@ -150,8 +153,9 @@ def _tenant(code: str, entry: Any, report: Report) -> Tenant | None:
         return None
     entry = dict(entry)
     types = entry.pop("allowed_request_types", None)
+    budget = _budget(entry.pop("budget", None), part)
     known = rules.rules_of(Tenant)
-    known_keys = {**known, "allowed_request_types": rules.table()}
+    known_keys = {**known, "allowed_request_types": rules.table(), "budget": rules.table()}
     for key in [key for key in entry if key not in known]:
         part.unknown(key, known_keys)
         del entry[key]
@@ -162,7 +166,20 @@ def _tenant(code: str, entry: Any, report: Report) -> Tenant | None:
         part.add("name", known["name"].expected)
     if "name" not in values or code_digest is None:
         return None
-    return Tenant(code_digest=code_digest, request_types=request_types, **values)
+    return Tenant(code_digest=code_digest, request_types=request_types, budget=budget, **values)
+
+
+def _budget(raw: Any, report: Report) -> Budget | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, dict):
+        report.add("budget", 'an object such as {"usd": 50, "per": "month"}', shown(raw))
+        return None
+    part, known = report.under("budget"), rules.rules_of(Budget)
+    values = rules.read(known, raw, part)
+    if raw.get("usd") in (None, ""):
+        part.add("usd", known["usd"].expected)
+    return Budget(**values) if "usd" in values else None
 
 
 def _code_digest(code: str, report: Report) -> str | None:

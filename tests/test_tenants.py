@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.problems import Problem, Report
+from gateway.spending import Budget
 from gateway.tenants import RequestType, Tenant, digest, in_clear, parse
 
 CODE = "gw_0123456789abcdefghijklmnopqrstuv"
@@ -75,6 +76,7 @@ def test_every_key_of_an_app_is_kept() -> None:
         "allowed_models": ["gpt-4o"],
         "allowed_modes": [],
         "admin": True,
+        "budget": {"usd": 20, "per": "day", "soft": 0.5},
     }
     rich = RequestType(
         name="rich",
@@ -103,6 +105,7 @@ def test_every_key_of_an_app_is_kept() -> None:
         allowed_models=("gpt-4o",),
         allowed_modes=(),
         admin=True,
+        budget=Budget(usd=20.0, per="day", soft=0.5),
     )
     assert read({CODE: entry}) == ((want,), [])
 
@@ -228,6 +231,18 @@ APP = "app_codes.Shop"
             '"yes"',
             "",
         ),
+        ({"budget": 20}, f"{APP}.budget", "an object such as", "20", ""),
+        ({"budget": {}}, f"{APP}.budget.usd", "a number of dollars", None, ""),
+        ({"budget": {"usd": 0}}, f"{APP}.budget.usd", "a number of dollars", "0", ""),
+        (
+            {"budget": {"usd": 1, "per": "week"}},
+            f"{APP}.budget.per",
+            "one of day, month",
+            '"week"',
+            "",
+        ),
+        ({"budget": {"usd": 1, "soft": 2}}, f"{APP}.budget.soft", "a number from 0 to 1", "2", ""),
+        ({"budget": {"usd": 1, "hard": 2}}, f"{APP}.budget.hard", "a known key", None, ""),
     ],
 )
 def test_a_wrong_app_says_where_and_what(

@@ -1,23 +1,25 @@
 """How long a job goes on that nobody reads: for most for ever, for some only a while."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
+from gateway.engine.bounds import Bounds
 from gateway.jobs import Job, OnDisconnect
 
 
 class Patience:
     """One timer for each live job that is to end when nobody wants it any more."""
 
-    def __init__(
-        self, lasts_s: Mapping[OnDisconnect, float], run_out: Callable[[Job], None]
-    ) -> None:
+    def __init__(self, bounds: Bounds, run_out: Callable[[Job], None]) -> None:
         """Know how long each kind of job goes on unread; those not named go on for ever.
 
         Args:
             run_out: called with a job that nobody has wanted for so long.
         """
-        self._lasts_s = lasts_s
+        self._lasts_s = {
+            OnDisconnect.CANCEL: bounds.disconnect_grace,
+            OnDisconnect.ABANDON: bounds.abandon_after,
+        }
         self._run_out = run_out
         self._timers: dict[str, asyncio.TimerHandle] = {}
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from gateway.engine.bounds import Bounds
 from gateway.engine.queue import Queue
 from gateway.jobs import Job, Start
 from gateway.tenants import Tenant
@@ -12,17 +13,12 @@ class Waiting:
     """Where each waiting job waits, and until when. A held one has a place in the queue too."""
 
     def __init__(
-        self,
-        queue: Queue,
-        tenant: Callable[[str], Tenant | None],
-        *,
-        queue_timeout_s: float,
-        connect_timeout_s: float,
+        self, queue: Queue, tenant: Callable[[str], Tenant | None], bounds: Bounds
     ) -> None:
         self._queue = queue
         self._tenant = tenant
-        self._queue_timeout_s = queue_timeout_s
-        self._connect_timeout_s = connect_timeout_s
+        self._queue_timeout_s = bounds.queue_timeout
+        self._connect_timeout_s = bounds.connect_timeout
         # Loop times at which jobs expire; all wait equally long, so the oldest comes first.
         self._queued: dict[str, float] = {}
         self._held: dict[str, float] = {}

@@ -21,6 +21,7 @@ from gateway.errors import (
     InvalidRequest,
     JobNotFound,
     NotFound,
+    OverBudget,
     RateLimited,
     TooLarge,
     Unauthenticated,
@@ -362,7 +363,7 @@ _CODES: tuple[tuple[type[GatewayError], str], ...] = (
     (RateLimited, "RATE_LIMITED"),
     (Unavailable, "QUEUE_FULL"),
 )
-_OWN_CODES = (Forbidden, Conflict, NotFound)
+_OWN_CODES = (Forbidden, Conflict, NotFound, OverBudget)
 
 
 def shape(error: GatewayError) -> Refusal:

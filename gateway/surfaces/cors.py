@@ -17,6 +17,7 @@ EXPOSED = (
     "X-Request-Id",
     "Retry-After",
     "X-Should-Retry",
+    "X-Budget-Warning",
     "X-RateLimit-Limit-Requests",
     "X-RateLimit-Remaining-Requests",
     "X-RateLimit-Reset-Requests",

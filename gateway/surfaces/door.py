@@ -28,6 +28,7 @@ from gateway.errors import (
 )
 from gateway.nesting import is_too_deep
 from gateway.surfaces.route import Access, Handler, Route
+from gateway.tenants import Tenant
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,8 @@ _FAILURES = "1000/minute"
 
 # What the route of a request lets its caller do.
 _ACCESS = web.RequestKey("access", Access)
+# Whose request it is, once that is known.
+_TENANT = web.RequestKey("tenant", Tenant)
 
 
 class Door:
@@ -132,6 +135,16 @@ class Desk:
                 return limited
         return error
 
+    async def warn(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Tell who had a job made that little is left of the budget; for `on_response_prepare`."""
+        tenant = request.get(_TENANT)
+        if tenant is None or tenant.budget is None or response.status >= 400:
+            return
+        if request[_ACCESS] is Access.MAKE and request.method == hdrs.METH_POST:
+            warning = self.core.budgets.warning(tenant)
+            if warning is not None:
+                response.headers["X-Budget-Warning"] = warning
+
     # -- who asks -----------------------------------------------------------------------------
 
     def principal(self, request: web.Request, code: str | None = None) -> Principal:
@@ -184,6 +197,7 @@ class Desk:
         origin = request.headers.get("Origin")
         if origins is not None and origin is not None and origin not in origins:
             raise Forbidden("This app may not be used from this page.")
+        request[_TENANT] = principal.tenant
         return principal
 
     # -- where from, where to -----------------------------------------------------------------

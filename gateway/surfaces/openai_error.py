@@ -13,6 +13,7 @@ from gateway.errors import (
     Forbidden,
     GatewayError,
     InvalidRequest,
+    OverBudget,
     ProviderError,
     ProviderRefused,
     ProviderTimeout,
@@ -30,6 +31,7 @@ _KINDS: tuple[tuple[type[GatewayError], str, str | None], ...] = (
     (Unauthenticated, "invalid_request_error", "invalid_api_key"),
     (Forbidden, "permission_error", "permission_denied"),
     (RateLimited, "requests", "rate_limit_exceeded"),
+    (OverBudget, "insufficient_quota", "insufficient_quota"),
     (InvalidRequest, "invalid_request_error", None),
     (ProviderRefused, "invalid_request_error", None),
 )

@@ -18,6 +18,7 @@ from gateway.errors import (
     Forbidden,
     GatewayError,
     InvalidRequest,
+    OverBudget,
     RateLimited,
     RequestTimeout,
     TooLarge,
@@ -39,6 +40,8 @@ Every request makes a job, whose id is in `X-Request-Id`. A job made at one door
 every other by whoever owns it."""
 # What is refused wherever somebody is asked who they are, and wherever a body is read.
 _AT_ANY_DOOR: Refusals = (Unauthenticated, Forbidden, RateLimited, Unavailable)
+# Where a body is read, and what it asks for costs something.
+_OF_A_JOB: Refusals = (OverBudget,)
 _OF_A_BODY: Refusals = (InvalidRequest, RequestTimeout, TooLarge, UnsupportedMediaType)
 
 _APP: list[Item] = [{"bearer": []}, {"appCode": []}]
@@ -87,6 +90,7 @@ _HEADERS: Item = {
 
 
 _REFUSAL_HEADERS = {
+    402: ("Retry-After", "RetryAfter"),
     401: ("WWW-Authenticate", "WwwAuthenticate"),
     429: ("Retry-After", "RetryAfter"),
     503: ("Retry-After", "RetryAfter"),
@@ -252,6 +256,8 @@ class _Documented(NamedTuple):
             kinds += _AT_ANY_DOOR
         if route.body is not None:
             kinds += _OF_A_BODY
+            if route.access is Access.MAKE:
+                kinds += _OF_A_JOB
         found: defaultdict[int, list[type[GatewayError]]] = defaultdict(list)
         for kind in sorted(set(kinds), key=lambda kind: kind.__name__):
             found[self.door.status(kind)].append(kind)
