@@ -55,7 +55,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     """The whole gateway as an application that starts and stops with its server."""
     settings = config.settings
     store, conversations = _stores(settings)
-    providers = _providers(settings)
+    providers = providers_of(settings)
     checkup = Checkup(providers, PROVIDERS)
     observer = Observers(Journal(time.time))
     notifier = Notifier(
@@ -100,7 +100,7 @@ def _stores(settings: Settings) -> tuple[StoreAndOutbox, Conversations]:
     return SqliteStore(database), SqliteConversations(database)
 
 
-def _providers(settings: Settings) -> dict[str, Provider]:
+def providers_of(settings: Settings) -> dict[str, Provider]:
     """Those there is a key for, and the simulator, which needs none."""
     providers: list[Provider] = [Simulator()]
     if key := settings.together_ai_api_key:

@@ -14,7 +14,7 @@ Run = Callable[[argparse.Namespace, dict[str, str]], int]
 DEFAULT_URL = "http://127.0.0.1:5000"
 DEFAULT_TYPE = "chat"
 STATES = ("queued", "processing", "completed", "error", "cancelled", "expired")
-DELIVERY_STATES = ("pending", "delivered", "dead")
+DELIVERY_STATES = ("waiting", "pending", "delivered", "delivered_unconfirmed", "dead")
 SHELLS = ("bash", "zsh", "fish")
 # The gateway refuses a token that is good for longer.
 MOST_HOURS = 366 * 24
@@ -217,7 +217,7 @@ def _add_looking(commands: Any) -> None:
     _add_remote(listing)
     for verb, what in (
         ("show", "one callback, with what its receiver last said"),
-        ("replay", "send a callback again, whatever became of it"),
+        ("replay", "send a callback again that was given up, or may not have arrived"),
     ):
         command = _command(webhooks, verb, f"webhooks:{verb}", what, _REMOTE)
         command.add_argument("request_id", metavar="ID", help="of the request it is about")

@@ -8,14 +8,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from gateway.commands import CommandError
 from gateway.commands.grammar import DEFAULT_URL, address
+from gateway.origins import is_loopback
 from gateway.sse import Decoder, EventTooLarge, ServerEvent
 
 _CONNECT_S = 10.0
+_GOODBYE = aiohttp.ClientWSTimeout(ws_close=5.0)
 # Longer than a heartbeat takes to come: what is silent for so long is cut off.
 _SILENCE_S = 60.0
 # How often in a row a connection that brings nothing is tried again, and the longest rest.
@@ -23,6 +26,7 @@ _TRIES = 8
 _REST_MOST_S = 15.0
 _EVENT_MOST_BYTES = 16 << 20
 _TEXT_MOST = 300
+_OPERATORS = "/admin/"
 # What went wrong on the way, whatever aiohttp and the system call it.
 LOST = (aiohttp.ClientError, OSError, TimeoutError)
 
@@ -74,14 +78,12 @@ class Remote:
     def __init__(self, url: str, app_code: str | None) -> None:
         """Know where it is and who asks; nothing is connected yet."""
         self.url = url
-        self._app_code = app_code
+        self._credential = {"Authorization": f"Bearer {app_code}"} if app_code else {}
+        self._is_here = is_loopback(urlsplit(url).hostname or "")
 
     async def __aenter__(self) -> Self:
-        headers = {"User-Agent": "gateway-cli"}
-        if self._app_code:
-            headers["Authorization"] = f"Bearer {self._app_code}"
         self._session = aiohttp.ClientSession(
-            headers=headers,
+            headers={"User-Agent": "gateway-cli"},
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -118,13 +120,24 @@ class Remote:
         Raises:
             Refused, Unreachable.
         """
+        response = await self._send(call, self._credential)
+        if response.status == 403 and call.path.startswith(_OPERATORS) and self._is_here:
+            # The code in the environment is of an app like others; who sits here needs none.
+            response.release()
+            response = await self._send(call, {})
+        async with response:
+            if not response.ok or response.status >= 300:
+                raise await _refusal(response)
+            yield response
+
+    async def _send(self, call: Call, credential: Mapping[str, str]) -> aiohttp.ClientResponse:
         try:
-            response = await self._session.request(
+            return await self._session.request(
                 call.method,
                 self.url + call.path,
                 json=call.body,
                 params=call.params,
-                headers=call.headers,
+                headers={**credential, **(call.headers or {})},
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=_CONNECT_S, sock_read=call.silence_s
@@ -132,10 +145,16 @@ class Remote:
             )
         except LOST as error:
             raise self._unreachable(error) from None
-        async with response:
-            if not response.ok or response.status >= 300:
-                raise await _refusal(response)
-            yield response
+
+    async def socket(self, path: str) -> aiohttp.ClientWebSocketResponse:
+        """An open WebSocket.
+
+        Raises:
+            ClientError, OSError, TimeoutError: there is none.
+        """
+        return await self._session.ws_connect(
+            self.url + path, headers=self._credential, timeout=_GOODBYE
+        )
 
     async def events(self, calls: "Following") -> AsyncGenerator[ServerEvent, None]:
         """The events of a stream, through lost connections, to the gateway's last word.
@@ -281,10 +300,19 @@ def remote(typed: argparse.Namespace, environ: Mapping[str, str]) -> Remote:
     Raises:
         CommandError: GATEWAY_URL is no address, or the code is none.
     """
-    code = typed.app_code or environ.get("APP_CODE") or None
+    return Remote(url_of(typed, environ), code_of(typed, environ))
+
+
+def code_of(typed: argparse.Namespace, environ: Mapping[str, str]) -> str | None:
+    """The app code of who asks; None where there is none.
+
+    Raises:
+        CommandError: it cannot be one.
+    """
+    code: str | None = typed.app_code or environ.get("APP_CODE") or None
     if code is not None and not (code.isascii() and code.isprintable()):
         raise CommandError("The app code is none: APP_CODE holds what no code can.")
-    return Remote(url_of(typed, environ), code)
+    return code
 
 
 def url_of(typed: argparse.Namespace, environ: Mapping[str, str]) -> str:

@@ -47,4 +47,4 @@ class Tally(msgspec.Struct, kw_only=True):
     def spent(self) -> str:
         """What it took, for a person."""
         tokens = f"{self.prompt_tokens:,} + {self.completion_tokens:,} tokens"
-        return tokens if self.cost_usd is None else f"{tokens}, ${self.cost_usd:,.4f}"
+        return f"{tokens}, ${self.cost_usd:,.4f}" if self.cost_usd else tokens

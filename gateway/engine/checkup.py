@@ -50,7 +50,7 @@ class Checkup:
 
     async def _check(self, provider: Provider) -> None:
         before = self.statuses[provider.name]
-        status = self.statuses[provider.name] = await _ask(provider)
+        status = self.statuses[provider.name] = await ask(provider)
         if status == before:
             return
         if status == "connected":
@@ -59,7 +59,8 @@ class Checkup:
             log.warning("provider_check_failed", provider=provider.name, status=status)
 
 
-async def _ask(provider: Provider) -> str:
+async def ask(provider: Provider) -> str:
+    """The status of one provider, as `Checkup.statuses` names it."""
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             await provider.check()

@@ -1,0 +1,34 @@
+"""Lists that a gateway tells a page at a time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.commands.remote import Call, Remote
+
+# The gateway gives no more at once.
+_PAGE_MOST = 200
+
+
+async def items(
+    gateway: Remote, path: str, name: str, wanted: Mapping[str, str], limit: int
+) -> list[dict[str, Any]]:
+    """The first `limit` items of a list; its pages may be empty before it ends.
+
+    Args:
+        name: of the list in a page.
+
+    Raises:
+        CommandError: the gateway does not tell.
+    """
+    found: list[dict[str, Any]] = []
+    before: dict[str, str] = {}
+    async with gateway:
+        while len(found) < limit:
+            size = min(_PAGE_MOST, limit - len(found))
+            query = {**wanted, **before, "limit": str(size)}
+            page = await gateway.json(Call("GET", path, params=query))
+            found += page[name]
+            if page["next"] is None:
+                break
+            before = {"before": page["next"]}
+    return found
