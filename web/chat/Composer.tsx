@@ -2,7 +2,8 @@
 
 import { type KeyboardEvent, type RefObject, useLayoutEffect, useState } from "react";
 
-const DRAFT_MOST_PX = 220;
+const MOST_PX = 220;
+const LONG_DRAFT = 4_000;
 
 interface Props {
   field: RefObject<HTMLTextAreaElement | null>;
@@ -15,12 +16,13 @@ interface Props {
 export function Composer({ field, busy, onAsk, onStop }: Props) {
   const [draft, setDraft] = useState("");
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: its height follows what is in it
   useLayoutEffect(() => {
     const element = field.current;
     if (!element) return;
-    element.style.height = "auto";
-    element.style.height = `${Math.min(element.scrollHeight + 2, DRAFT_MOST_PX)}px`;
+    // To measure much text takes long, and what comes of it is known.
+    const long = draft.length > LONG_DRAFT;
+    if (!long) element.style.height = "auto";
+    element.style.height = `${long ? MOST_PX : Math.min(element.scrollHeight + 2, MOST_PX)}px`;
   }, [draft, field]);
 
   const send = () => {

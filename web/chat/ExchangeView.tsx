@@ -1,10 +1,12 @@
 /** A question and its answer on the page. */
 
-import { memo, useSyncExternalStore } from "react";
+import { memo, useState, useSyncExternalStore } from "react";
 import { CopyButton } from "../theme/CopyButton.tsx";
 import { Answer } from "./Answer.tsx";
 import type { Exchange, View } from "./exchange.ts";
 import type { Action, Facts, Problem } from "./transport.ts";
+
+const SAID_MOST = 1_500;
 
 interface Props {
   exchange: Exchange;
@@ -18,20 +20,23 @@ export const ExchangeView = memo(function ExchangeView(props: Props) {
   const { exchange, mayRetry, onRetry, onGoOn } = props;
   const view = useSyncExternalStore(exchange.subscribe, exchange.getView);
   const { phase, problem, actions } = view;
+  // The last words may still be on their way to the eye.
+  const settled = useSyncExternalStore(exchange.text.subscribe, () => exchange.text.settled);
+  const busy = exchange.open || !settled;
   return (
     <>
       <article className="said" aria-label="Your question">
-        <p dir="auto">{exchange.prompt}</p>
+        <Said text={exchange.prompt} />
       </article>
       <article
         className="answer"
         aria-label="Answer"
-        aria-busy={exchange.open}
+        aria-busy={busy}
         data-phase={phase}
         data-request-id={view.requestId ?? undefined}
       >
         <Answer text={exchange.text} />
-        {exchange.open && <Typing view={view} />}
+        {busy && <Typing view={view} />}
         {actions.length > 0 && <Actions actions={actions} />}
         {phase === "stopped" && <p className="answer-note">You stopped this answer.</p>}
         {problem && (
@@ -41,7 +46,7 @@ export const ExchangeView = memo(function ExchangeView(props: Props) {
             onGoOn={() => onGoOn(exchange)}
           />
         )}
-        {!exchange.open && !problem && (
+        {!busy && !problem && (
           <Foot
             exchange={exchange}
             facts={view.facts}
@@ -53,6 +58,21 @@ export const ExchangeView = memo(function ExchangeView(props: Props) {
   );
 });
 
+/** What was asked; of much, only the beginning until somebody wants to see it all. */
+function Said({ text }: { text: string }) {
+  const [whole, setWhole] = useState(text.length <= SAID_MOST);
+  return (
+    <>
+      <p dir="auto">{whole ? text : `${text.slice(0, SAID_MOST)}…`}</p>
+      {!whole && (
+        <button type="button" className="button quiet small" onClick={() => setWhole(true)}>
+          Show all {text.length.toLocaleString("en")} characters
+        </button>
+      )}
+    </>
+  );
+}
+
 function Typing({ view }: { view: View }) {
   const text = view.notice || (view.phase === "asking" ? "Asking" : "");
   return (
@@ -62,7 +82,7 @@ function Typing({ view }: { view: View }) {
         <i />
         <i />
       </span>
-      {view.phase === "writing" ? (
+      {view.phase === "writing" || view.phase === "done" ? (
         <span className="visually-hidden">The answer is being written.</span>
       ) : (
         <span>{text || "Thinking"}</span>

@@ -101,7 +101,7 @@ export class Conversation {
       this.#tell();
     });
     const offText = exchange.text.subscribe(() =>
-      this.#keeper.keepSoon(exchange.id, () => exchange.keep()),
+      this.#keeper.keepSoon(exchange.id, exchange.text.received.length, () => exchange.keep()),
     );
     this.#unwatch.set(exchange.id, () => {
       offView();

@@ -2,8 +2,12 @@
 
 import type { Kept } from "./exchange.ts";
 
-/** How often an answer on its way is kept; what comes between is read again from the gateway. */
+/**
+ * How often an answer on its way is kept, and how much longer for each character of it: to write
+ * much takes long. What comes between is read again from the gateway.
+ */
 const EVERY_MS = 400;
+const EVERY_MS_PER_CHARACTER = 0.005;
 
 /** The browser's sessionStorage, or nothing where it is closed to us. */
 export function sessionStore(): Storage | null {
@@ -49,13 +53,16 @@ export class Keeper {
     if (this.#ids.includes(kept.id)) this.#put(this.#key(kept.id), kept);
   }
 
-  /** Keep before long; many calls are one. */
-  keepSoon(id: string, kept: () => Kept): void {
+  /** Keep a text of that length before long; many calls are one. */
+  keepSoon(id: string, length: number, kept: () => Kept): void {
     this.#soon.set(id, kept);
-    this.#timer ??= setTimeout(() => {
-      this.#timer = null;
-      for (const each of [...this.#soon.values()]) this.keep(each());
-    }, EVERY_MS);
+    this.#timer ??= setTimeout(
+      () => {
+        this.#timer = null;
+        for (const each of [...this.#soon.values()]) this.keep(each());
+      },
+      EVERY_MS + length * EVERY_MS_PER_CHARACTER,
+    );
   }
 
   clear(): void {

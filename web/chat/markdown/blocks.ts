@@ -35,7 +35,8 @@ export interface CodeBlock {
 
 export type Block = TextBlock | ParagraphBlock | CodeBlock;
 
-const GROUP = 24;
+/** The blocks of a full group. */
+export const GROUP = 24;
 const LIST_ITEMS = 24;
 const PARAGRAPH_PART = 2_000;
 const PARAGRAPH_PART_MOST = 8_000;
