@@ -18,7 +18,7 @@ from gateway import __version__, webhooks
 from gateway.catalog import PROVIDERS
 from gateway.config import Config, Settings
 from gateway.conversations import Conversations
-from gateway.doors import Doors, Patience
+from gateway.doors import Backstage, Doors, Patience
 from gateway.engine.auth import Auth, new_stream_secret
 from gateway.engine.bounds import Bounds, Timeouts
 from gateway.engine.checkup import Checkup
@@ -41,6 +41,7 @@ from gateway.stores.database import Database
 from gateway.stores.memory import MemoryStore
 from gateway.stores.sqlite import SqliteStore
 from gateway.stores.sqlite_conversations import SqliteConversations
+from gateway.surfaces.overview import Sources
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +55,8 @@ _FLUSH_S = 5.0
 def build(config: Config, patience: Patience = Patience()) -> web.Application:  # noqa: B008
     """The whole gateway as an application that starts and stops with its server."""
     settings = config.settings
-    store, conversations = _stores(settings)
+    database = Database(Path(settings.data_dir)) if settings.data_dir else None
+    store, conversations = _stores(database)
     providers = providers_of(settings)
     checkup = Checkup(providers, PROVIDERS)
     observer = Observers(Journal(time.time))
@@ -82,7 +84,29 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
         on_callback=notifier.wake,
         observer=observer,
     )
-    doors = Doors(core, config, patience, providers=checkup.statuses, conversations=conversations)
+    backstage = Backstage(
+        outbox=store,
+        sources=Sources(
+            providers=checkup.statuses,
+            backlog=store.backlog,
+            delivered=lambda: notifier.delivered,
+            conversations=conversations.count,
+            low=lambda: database is not None and database.ballast.low,
+            durable=store.durable,
+            workers=settings.workers,
+            capacity=settings.queue_max_size,
+        ),
+        snapshot=database.snapshot if database else None,
+        wake=notifier.wake,
+    )
+    doors = Doors(
+        core,
+        config,
+        patience,
+        providers=checkup.statuses,
+        conversations=conversations,
+        backstage=backstage,
+    )
     app = web.Application(client_max_size=settings.max_body_bytes)
     app[CORE] = core
     app[RELOADING] = Reloading(config, core, doors)
@@ -92,11 +116,10 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     return app
 
 
-def _stores(settings: Settings) -> tuple[StoreAndOutbox, Conversations]:
-    """In the folder that is configured, or else in memory."""
-    if not settings.data_dir:
+def _stores(database: Database | None) -> tuple[StoreAndOutbox, Conversations]:
+    """In the database, or else in memory."""
+    if database is None:
         return MemoryStore(), MemoryConversations()
-    database = Database(Path(settings.data_dir))
     return SqliteStore(database), SqliteConversations(database)
 
 

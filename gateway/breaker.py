@@ -5,6 +5,8 @@ times over some seconds, without an answer between. Then nobody asks it for a pa
 one call, the probe, finds out whether it is back, and if not the next pause is longer.
 """
 
+from typing import Literal
+
 from gateway.errors import ProviderError, ProviderSpared
 
 FAILURES = 5
@@ -12,6 +14,8 @@ FAILURES = 5
 SPAN_S = 4.0
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 10.0
+
+Standing = Literal["failing", "open", "probing"]
 
 
 class Breaker:
@@ -30,6 +34,13 @@ class Breaker:
     def open(self) -> bool:
         """The model is spared."""
         return self._pause_s > 0
+
+    @property
+    def standing(self) -> Standing:
+        """Asked as ever, spared, or being asked whether it is back."""
+        if not self.open:
+            return "failing"
+        return "open" if self._probe is None else "probing"
 
     def admit(self, now: float) -> object | None:
         """Let a call through: None, or the mark that makes it the probe.

@@ -46,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwt_secret: Annotated[str | None, rules.secret(32)] = None
     anonymous_app: Annotated[str | None, rules.text(100)] = None
     poll_needs_app_code: Annotated[bool, rules.flag()] = False
+    local_admin: Annotated[bool, rules.flag()] = True
     dev_mode: Annotated[bool, rules.flag()] = False
 
     # What one user of the assistant may do.

@@ -3,11 +3,12 @@
 import random
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from ipaddress import ip_network
 from math import inf
 from pathlib import Path
 from typing import NamedTuple, TypedDict
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -17,7 +18,12 @@ from gateway.conversations import Conversations
 from gateway.destinations import Policy, check_url
 from gateway.engine.core import Core
 from gateway.jobs import OnDisconnect
+from gateway.origins import is_loopback
+from gateway.outbox import Outbox
 from gateway.surfaces import cors
+from gateway.surfaces.admin import Admin, Snapshot
+from gateway.surfaces.admin_jobs import AdminJobs
+from gateway.surfaces.admin_webhooks import AdminWebhooks
 from gateway.surfaces.ai_request import CheckUrl, JobQueue
 from gateway.surfaces.ask import AskDoor
 from gateway.surfaces.assistant import Assistant
@@ -27,6 +33,7 @@ from gateway.surfaces.direct import Direct, carry_headers
 from gateway.surfaces.door import Desk, Door
 from gateway.surfaces.openai import Completions
 from gateway.surfaces.openapi import ApiDocument
+from gateway.surfaces.overview import Overviews, Sources
 from gateway.surfaces.pages import Pages
 from gateway.surfaces.responses import Responses
 from gateway.surfaces.route import Access, Handler, Route
@@ -55,6 +62,20 @@ class Patience(NamedTuple):
     tick_s: float = 1.0
 
 
+class Backstage(NamedTuple):
+    """What the doors for operators show, beside the engine.
+
+    Attributes:
+        snapshot: None where there is no database to copy.
+        wake: called when a callback is to be sent again.
+    """
+
+    outbox: Outbox
+    sources: Sources
+    snapshot: Snapshot | None
+    wake: Callable[[], None]
+
+
 class Doors:
     """All doors of one gateway over one engine.
 
@@ -70,6 +91,7 @@ class Doors:
         *,
         providers: Mapping[str, str],
         conversations: Conversations,
+        backstage: Backstage,
     ) -> None:
         """Make them; `install` opens them.
 
@@ -80,7 +102,9 @@ class Doors:
         self._patience = patience
         self._providers = providers
         self._conversations = conversations
+        self._backstage = backstage
         self._started = time.monotonic()
+        self._overviews = Overviews(core, backstage.sources, self._uptime_s, patience.tick_s)
         self._streams = Streams(
             core,
             stall_s=patience.stall_s,
@@ -107,10 +131,17 @@ class Doors:
                 # Load balancers and uptime checks ask without wanting the body.
                 routes.append(app.router.add_route("HEAD", route.path, handler))
         cors.install(app, routes, self._pages, local=self._settings.dev_mode)
+        app.on_shutdown.append(self._close)
         app.on_response_prepare.extend((carry_headers, self._warn))
 
     async def _warn(self, request: web.Request, response: web.StreamResponse) -> None:
         await self._desk.warn(request, response)
+
+    async def _close(self, app: web.Application) -> None:
+        self._overviews.close()
+
+    def _uptime_s(self) -> float:
+        return time.monotonic() - self._started
 
     def _entrance(self, route: Route) -> Handler:
         """The way to a route's handler as it is when a request comes."""
@@ -181,11 +212,27 @@ class Doors:
                 self._core,
                 self._providers,
                 self._conversations.count,
-                lambda: time.monotonic() - self._started,
+                self._uptime_s,
             ).door,
+            *self._admin_doors(desk, settings),
         ]
         document = ApiDocument(doors, public_url=settings.public_url)
         return [*doors, document.door, Pages(_STATIC).door]
+
+    def _admin_doors(self, desk: Desk, settings: Settings) -> list[Door]:
+        """The doors for operators."""
+        behind = self._backstage
+        webhooks = AdminWebhooks(
+            behind.outbox,
+            wake=behind.wake,
+            lifetime_s=settings.callback_deadline,
+            now=time.time,
+        )
+        return [
+            Admin(self._overviews, behind.snapshot, time.time).door,
+            AdminJobs(desk, behind.outbox).door,
+            webhooks.door,
+        ]
 
     def _may_call(self, field: str) -> CheckUrl:
         return lambda url, tenant: check_url(url, self.policy(tenant.name), field=field)
@@ -250,7 +297,16 @@ def _desk(core: Core, settings: Settings, patience: Patience) -> Desk:
         max_body_bytes=settings.max_body_bytes,
         body_timeout_s=patience.body_s,
         trusted_proxies=tuple(ip_network(each) for each in settings.trusted_proxies),
+        local_admin=_is_local(settings),
     )
+
+
+def _is_local(settings: Settings) -> bool:
+    """What comes from this machine was not passed on by a proxy on it, as far as is known."""
+    public = settings.public_url is not None and not is_loopback(
+        urlsplit(settings.public_url).hostname or ""
+    )
+    return settings.local_admin and not settings.trusted_proxies and not public
 
 
 def _pages(config: Config) -> set[str]:

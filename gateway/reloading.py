@@ -21,6 +21,7 @@ AT_ONCE = frozenset(
         "allowed_origins",
         "anonymous_app",
         "poll_needs_app_code",
+        "local_admin",
         "user_max_active",
         "user_rate_limit",
         "start",

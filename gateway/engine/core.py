@@ -55,6 +55,7 @@ class Core:
             surfaces enter themselves before the start.
         budgets: what each app has spent.
         records: all jobs, those that are over included.
+        sparing: which models fail, and which are therefore not asked.
         endings: what a surface keeps of a job of its own that ends, by the surface's name.
         observer: is told what happens here, and at the doors.
     """
@@ -113,6 +114,7 @@ class Core:
         )
         self._jobs = Roster()
         self.records = Records(store, self._jobs, self.cancel)
+        self.sparing = self._workers.sparing
         self._waiting = Waiting(self._queue, auth.tenant, bounds)
         self._stops: dict[str, asyncio.Task[None]] = {}
         self._patience = Patience(bounds, self._unwanted)

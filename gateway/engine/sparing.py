@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from gateway.breaker import Breaker, tells_of_trouble
+from gateway.breaker import Breaker, Standing, tells_of_trouble
 from gateway.catalog import Model
 from gateway.errors import ProviderError
 
@@ -57,6 +57,10 @@ class Sparing:
         breaker = self._breakers.pop((model.provider, model.upstream), None)
         if breaker is not None and breaker.open:
             log.info("model_is_back", model=model.name, provider=model.provider)
+
+    def states(self) -> list[tuple[str, str, Standing]]:
+        """The models that failed since they last answered: provider, model, and how each stands."""
+        return [(*key, breaker.standing) for key, breaker in self._breakers.items()]
 
     def _failed(self, key: tuple[str, str], mark: object | None) -> None:
         breaker = self._breakers.setdefault(key, Breaker())

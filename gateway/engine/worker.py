@@ -61,7 +61,7 @@ class Workers:
         self._recorder = recorder
         self._router = router
         self._turns = turns
-        self._sparing = Sparing(lambda: asyncio.get_running_loop().time())
+        self.sparing = Sparing(lambda: asyncio.get_running_loop().time())
         self._timeouts = timeouts
         self._now = now
         self._rng = rng
@@ -194,7 +194,7 @@ class Workers:
             if run.leg >= len(run.legs):
                 raise ProviderError("No provider is configured for this model.")
             leg = run.legs[run.leg]
-            with nullcontext() if run.interrupted() else self._sparing.guard(leg.model):
+            with nullcontext() if run.interrupted() else self.sparing.guard(leg.model):
                 if not await self._turn(run, leg):
                     return False
                 terminal = await self._stream(run, leg)
@@ -275,7 +275,7 @@ class Workers:
         raise ProviderError("The answer broke off.", retryable=True)
 
     def _first(self, run: Run, leg: Leg) -> None:
-        self._sparing.answered(leg.model)
+        self.sparing.answered(leg.model)
         run.first_token_at = self._now()
         run.model, run.provider = leg.model.name, leg.provider.name
         run.watch.arm(asyncio.get_running_loop().time() + self._timeouts.token_s)

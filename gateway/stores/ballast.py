@@ -71,6 +71,14 @@ class Ballast:
                 retry_after_s=_RETRY_AFTER_S,
             )
 
+    @property
+    def low(self) -> bool:
+        """Nothing new would be taken in. May be asked in any thread."""
+        try:
+            return not self._held() or self._free(self._path.parent) < self._size_bytes
+        except OSError:
+            return True
+
     def _held(self) -> bool:
         try:
             return self._path.stat().st_size == self._size_bytes

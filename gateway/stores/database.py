@@ -9,20 +9,22 @@ import asyncio
 import ctypes
 import fcntl
 import os
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from errno import EBUSY, EIO, ENOTSUP
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import apsw
 import apsw.sqlite_extra
 import structlog
 
+from gateway.errors import StoreUnavailable
 from gateway.stores import schema
-from gateway.stores.ballast import Ballast
+from gateway.stores.ballast import SIZE_BYTES, Ballast, free_bytes
 from gateway.stores.writer import Work, Writer, outages, unavailable
 
 log = structlog.get_logger(__name__)
@@ -30,6 +32,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 FILE = "gateway.db"
+# Copies on their way to somebody.
+_SNAPSHOT = "gateway-copy-"
 # The layer that writes and verifies the checksums, and what it needs of each page, in bytes.
 CHECKSUMS = "cksmvfs"
 _CHECKSUM_BYTES = 8
@@ -133,12 +137,30 @@ class Database:
         """
         await self.read(partial(_copy, target=target, vfs=self._vfs))
 
+    async def snapshot(self) -> BinaryIO:
+        """A copy of the whole file as it is now, open to be read, and gone when it is closed.
+
+        Cancelled, no copy is left.
+
+        Raises:
+            StoreUnavailable: the file cannot be read, or there is too little room for a copy.
+        """
+        copying = asyncio.ensure_future(self.read(self._snapshot))
+        try:
+            return await asyncio.shield(copying)
+        except asyncio.CancelledError:
+            # A thread cannot be stopped.
+            copying.add_done_callback(_close)
+            raise
+
     # -- in threads ---------------------------------------------------------------------------
 
     def _open(self) -> apsw.Connection:
         load_checksums()
         _make_folder(self.path.parent)
         self._lock = _take(self.path.with_suffix(".lock"))
+        for left in self.path.parent.glob(f"{_SNAPSHOT}*"):
+            left.unlink()
         if not self.path.exists():
             self._refuse_to_forget()
             self._make()
@@ -150,6 +172,19 @@ class Database:
             self._idle.put(self._connect("query_only"))
         self.ballast.take()
         return db
+
+    def _snapshot(self, source: apsw.Connection) -> BinaryIO:
+        if free_bytes(self.path.parent) < self.path.stat().st_size + 2 * SIZE_BYTES:
+            raise StoreUnavailable("There is too little room on the disk for a copy.")
+        handle, name = tempfile.mkstemp(prefix=_SNAPSHOT, dir=self.path.parent)
+        os.close(handle)
+        copy = Path(name)
+        try:
+            _copy(source, target=copy, vfs=self._vfs)
+            return copy.open("rb")
+        finally:
+            # Whoever has it open reads on; a process that dies leaves nothing behind.
+            copy.unlink()
 
     def _checked(self) -> apsw.Connection:
         """A connection to a file that is whole, and of today's form."""
@@ -288,6 +323,11 @@ def _copy(source: apsw.Connection, *, target: Path, vfs: str) -> None:
         copying.step()
     os.replace(aside, target)
     _sync(target.parent)
+
+
+def _close(copying: "asyncio.Future[BinaryIO]") -> None:
+    if not copying.cancelled() and copying.exception() is None:
+        copying.result().close()
 
 
 def _beside(path: Path) -> list[Path]:

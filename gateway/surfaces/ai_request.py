@@ -32,7 +32,7 @@ from gateway.errors import (
 from gateway.jobs import Callback, Job, Lane, OnFailure, State
 from gateway.messages import Message, Request
 from gateway.surfaces.answers import Answers, key_of
-from gateway.surfaces.door import Desk, Door, answer, decode, has_credential, text_field
+from gateway.surfaces.door import Desk, Door, answer, decode, has_credential, required, text_field
 from gateway.surfaces.idempotency import PARAMETER, Repeat, repeat_of
 from gateway.surfaces.polled import POLLED, Refusal, callback_body, polled
 from gateway.surfaces.route import JOB_ID, PRIORITY, Access, Body, Parameter, Reply, Route
@@ -223,8 +223,8 @@ class JobQueue:
         self, principal: Principal, asked: AiRequest, lane: Lane, repeat: Repeat
     ) -> Job:
         tenant = principal.tenant
-        kind_name = _required("request_type", asked.request_type)
-        text = text_field("request", _required("request", asked.request))
+        kind_name = required("request_type", asked.request_type)
+        text = text_field("request", required("request", asked.request))
         kind = tenant.request_type(kind_name)
         if kind is None:
             raise UnsupportedRequestType(field="request_type")
@@ -324,12 +324,6 @@ class JobQueue:
         if has_credential(request) or not request.body_exists:
             return None
         return decode(await self._desk.body(request), Caller).app_code
-
-
-def _required(name: str, value: str | None) -> str:
-    if not value:
-        raise InvalidRequest(f"{name} is required.", field=name)
-    return value
 
 
 def _wait_s(text: str | None) -> float:

@@ -9,9 +9,8 @@ from typing import Annotated, Literal, TypedDict
 import msgspec
 from aiohttp import web
 
-from gateway.engine.core import Ask
 from gateway.errors import InvalidRequest, UnknownModel
-from gateway.jobs import Job, OnDisconnect, OnFailure
+from gateway.jobs import Job
 from gateway.messages import Message, Request
 from gateway.surfaces.chat_completion import ChunkFramer, TokenCount, completion_id, usage
 from gateway.surfaces.direct import REFUSES, Direct
@@ -19,7 +18,6 @@ from gateway.surfaces.door import Desk, answer, decode, text_field
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, repeat_of
 from gateway.surfaces.openai_error import OpenAIDoor, shape
-from gateway.surfaces.openai_request import priority
 from gateway.surfaces.route import PRIORITY, Access, Body, Reply, Route
 from gateway.surfaces.status import ALIVE, Standing
 
@@ -107,20 +105,9 @@ _REPLY = Reply(200, "The answer, whole or as it is written.", (AskAnswer,), _EVE
 class AskDoor:
     """The routes, over the one engine."""
 
-    def __init__(
-        self,
-        desk: Desk,
-        direct: Direct,
-        *,
-        default_model: str,
-        fallback_models: tuple[str, ...],
-        on_disconnect: OnDisconnect,
-    ) -> None:
+    def __init__(self, desk: Desk, direct: Direct) -> None:
         self._desk = desk
         self._direct = direct
-        self._default_model = default_model
-        self._fallback_models = fallback_models
-        self._on_disconnect = on_disconnect
         self.door = OpenAIDoor(
             FORM,
             shape,
@@ -142,20 +129,12 @@ class AskDoor:
         asked = decode(body, AskRequest)
         principal = self._desk.principal(request, asked.app_code)
         repeat = repeat_of(request, principal, FORM, body)
-        ask = Ask(
-            request=Request(
-                messages=asked.messages(),
-                model=asked.model or self._default_model,
-                fallback_models=self._fallback_models,
-            ),
-            door=FORM,
-            user=asked.user_id or None,
-            priority=priority(asked.priority),
-            on_failure=OnFailure.ERROR if asked.stream else OnFailure.RESTART,
-            on_disconnect=OnDisconnect(asked.on_disconnect or self._on_disconnect),
-            idempotency_key=repeat.key,
-            fingerprint=repeat.fingerprint,
+        wanted = Request(
+            messages=asked.messages(),
+            model=asked.model or self._direct.default_model,
+            fallback_models=self._direct.fallback_models,
         )
+        ask = self._direct.ask(asked, wanted, door=FORM, user=asked.user_id, repeat=repeat)
         if asked.stream:
             return await self._direct.stream(request, principal, ask, _format)
         return answer(_whole(await self._direct.whole(request, principal, ask)))

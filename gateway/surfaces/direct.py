@@ -7,15 +7,19 @@ has been written until then.
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing, suppress
+from typing import Protocol
 
 from aiohttp import web
 
 from gateway.engine.core import Ask, Channel, Core, Principal, over, read
 from gateway.errors import Conflict, Draining, ProviderError, ProviderRefused, ProviderTimeout
 from gateway.events import Routed
-from gateway.jobs import Job
+from gateway.jobs import Job, OnDisconnect, OnFailure
+from gateway.messages import Request
 from gateway.surfaces.format import Format
+from gateway.surfaces.idempotency import Repeat
 from gateway.surfaces.openai_error import failure
+from gateway.surfaces.openai_request import priority
 from gateway.surfaces.streams import Streams
 
 # How a job's failure is told to a caller who waits for its answer.
@@ -25,22 +29,69 @@ REFUSES = (Conflict, ProviderRefused, ProviderError, ProviderTimeout)
 _HEADERS = web.RequestKey("headers", dict[str, str])
 
 
+class Wish(Protocol):
+    """What the body of each of these doors says of how it is to be answered."""
+
+    @property
+    def stream(self) -> bool | None: ...
+
+    @property
+    def priority(self) -> int | None: ...
+
+    @property
+    def on_disconnect(self) -> str | None: ...
+
+
 class Direct:
     """Makes jobs for callers who wait.
 
     Attributes:
         streams: where those of them are who read along.
+        default_model: where a body names none.
+        fallback_models: who is asked in its place, in this order.
     """
 
-    def __init__(self, core: Core, streams: Streams, *, hold_s: float) -> None:
+    def __init__(
+        self,
+        core: Core,
+        streams: Streams,
+        *,
+        default_model: str,
+        fallback_models: tuple[str, ...],
+        on_disconnect: OnDisconnect,
+        hold_s: float,
+    ) -> None:
         """Serve the doors that answer at once.
 
         Args:
+            on_disconnect: what becomes of a job whose caller leaves, where that does not say.
             hold_s: how long a stream's headers wait for its first word.
         """
         self._core = core
         self.streams = streams
+        self.default_model = default_model
+        self.fallback_models = fallback_models
+        self._on_disconnect = on_disconnect
         self._hold_s = hold_s
+
+    def ask(
+        self, wish: Wish, wanted: Request, *, door: str, user: str | None, repeat: Repeat
+    ) -> Ask:
+        """What a caller wants who waits for the answer, and has read none of it unless it streams.
+
+        Args:
+            user: whom the caller names.
+        """
+        return Ask(
+            request=wanted,
+            door=door,
+            user=user or None,
+            priority=priority(wish.priority),
+            on_failure=OnFailure.ERROR if wish.stream else OnFailure.RESTART,
+            on_disconnect=OnDisconnect(wish.on_disconnect or self._on_disconnect),
+            idempotency_key=repeat.key,
+            fingerprint=repeat.fingerprint,
+        )
 
     async def submit(self, request: web.Request, principal: Principal, ask: Ask) -> Job:
         """Make the job; every answer from now on carries its id, and what the caller has left.

@@ -27,6 +27,7 @@ from gateway.errors import (
     UnsupportedMediaType,
 )
 from gateway.nesting import is_too_deep
+from gateway.surfaces import operators
 from gateway.surfaces.route import Access, Handler, Route
 from gateway.tenants import Tenant
 
@@ -87,18 +88,21 @@ class Desk:
         max_body_bytes: int,
         body_timeout_s: float,
         trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = (),
+        local_admin: bool = False,
     ) -> None:
         """Serve all doors of one gateway.
 
         Args:
             body_timeout_s: a body that is not whole after this is given up.
             trusted_proxies: peers whose X-Forwarded-* headers are believed.
+            local_admin: whoever sits at this machine is an operator.
         """
         self.core = core
         self.public_url = public_url
         self._max_body_bytes = max_body_bytes
         self._body_timeout_s = body_timeout_s
         self._trusted = trusted_proxies
+        self._local_admin = local_admin
 
     def guarded(self, door: Door, route: Route) -> Handler:
         """A route's handler, with every error answered in the door's shape."""
@@ -106,6 +110,8 @@ class Desk:
         async def handle(request: web.Request) -> web.StreamResponse:
             request[_ACCESS] = route.access
             try:
+                if route.access is Access.ADMIN:
+                    self._admit(request)
                 return await route.handler(request)
             except GatewayError as error:
                 error = await self._counted(request, error)
@@ -176,7 +182,25 @@ class Desk:
             brought = request.query.get(TOKEN_PARAMETER) or request.cookies.get(TOKEN_PARAMETER)
             if brought is not None:
                 return self._brought(brought)
+        if request[_ACCESS] is Access.OWN:
+            # What somebody left is not shown to everybody who brings as little.
+            raise Unauthenticated
         return auth.anonymous()
+
+    def _admit(self, request: web.Request) -> None:
+        """See that an operator asks.
+
+        Raises:
+            Unauthenticated, Forbidden, UnsupportedMediaType: see `operators.check`.
+        """
+        headers = request.headers
+        brought = hdrs.AUTHORIZATION in headers or "X-App-Code" in headers
+        operators.check(
+            request,
+            self.principal(request) if brought else None,
+            local=self._local_admin,
+            base_url=lambda: self.base_url(request),
+        )
 
     def _brought(self, token: str) -> Principal:
         """Who holds what came in the URL or a cookie: more than one job it must not open."""

@@ -57,11 +57,12 @@ def repeat_of(request: web.Request, principal: Principal, door: str, body: bytes
     # A user whom a token names has keys of its own: another's answer is not for it.
     user = f"user:{principal.user}" if principal.proven else ""
     scope = (principal.tenant.name, user, key)
-    return Repeat(f"header:{_digest(*scope)}", _digest(door, hashlib.sha256(body).hexdigest()))
+    return Repeat(f"header:{digest(*scope)}", digest(door, hashlib.sha256(body).hexdigest()))
 
 
-def _digest(*parts: str) -> str:
-    digest = hashlib.sha256()
+def digest(*parts: str) -> str:
+    """One text for several; other parts give another."""
+    whole = hashlib.sha256()
     for part in parts:
-        digest.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
-    return digest.hexdigest()
+        whole.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
+    return whole.hexdigest()

@@ -10,9 +10,9 @@ import msgspec
 from aiohttp import web
 
 from gateway.catalog import PARAMETERS, Catalog, Model
-from gateway.engine.core import Ask, Principal
+from gateway.engine.core import Principal
 from gateway.errors import InvalidRequest, UnknownModel
-from gateway.jobs import Job, OnDisconnect, OnFailure
+from gateway.jobs import Job
 from gateway.messages import Message, Request
 from gateway.surfaces.chat_completion import ChatCompletion, ChunkFramer, whole
 from gateway.surfaces.direct import REFUSES, Direct
@@ -24,7 +24,6 @@ from gateway.surfaces.openai_request import (
     conversation,
     most_tokens,
     portable,
-    priority,
     sampling,
 )
 from gateway.surfaces.route import PRIORITY, Access, Body, Parameter, Reply, Route
@@ -97,20 +96,9 @@ _NAME = Parameter("id", "path", "The name of a model; it may have slashes.")
 class Completions:
     """The routes, over the one engine."""
 
-    def __init__(
-        self,
-        desk: Desk,
-        direct: Direct,
-        *,
-        default_model: str,
-        fallback_models: tuple[str, ...],
-        on_disconnect: OnDisconnect,
-    ) -> None:
+    def __init__(self, desk: Desk, direct: Direct) -> None:
         self._desk = desk
         self._direct = direct
-        self._default_model = default_model
-        self._fallback_models = fallback_models
-        self._on_disconnect = on_disconnect
         self.door = OpenAIDoor(
             FORM,
             shape,
@@ -150,16 +138,8 @@ class Completions:
         asked = decode(body, CompletionRequest)
         principal = self._desk.principal(request, asked.app_code)
         repeat = repeat_of(request, principal, FORM, body)
-        ask = Ask(
-            request=self._request(asked, decode(body, dict[str, Any])),
-            door=FORM,
-            user=asked.user or None,
-            priority=priority(asked.priority),
-            on_failure=OnFailure.ERROR if asked.stream else OnFailure.RESTART,
-            on_disconnect=OnDisconnect(asked.on_disconnect or self._on_disconnect),
-            idempotency_key=repeat.key,
-            fingerprint=repeat.fingerprint,
-        )
+        wanted = self._request(asked, decode(body, dict[str, Any]))
+        ask = self._direct.ask(asked, wanted, door=FORM, user=asked.user, repeat=repeat)
         if asked.stream:
             form = _with_usage if asked.include_usage else _without_usage
             return await self._direct.stream(request, principal, ask, form)
@@ -175,8 +155,8 @@ class Completions:
         present = {name: value for name, value in fields.items() if value is not None}
         return Request(
             messages=conversation(asked.messages),
-            model=asked.model or self._default_model,
-            fallback_models=self._fallback_models,
+            model=asked.model or self._direct.default_model,
+            fallback_models=self._direct.fallback_models,
             max_tokens=most_tokens(
                 max_completion_tokens=asked.max_completion_tokens, max_tokens=asked.max_tokens
             ),

@@ -230,7 +230,8 @@ class _Documented(NamedTuple):
         body = self.route.body
         coded = body is not None and "app_code" in body.kind.__struct_fields__
         token = _TOKEN if self.route.access is Access.READ else []
-        return [*_APP, *token, *([{}] if coded or self.route.bare else [])]
+        bare = self.route.bare or self.route.access is Access.ADMIN
+        return [*_APP, *token, *([{}] if coded or bare else [])]
 
     def _responses(self, schemas: _Schemas) -> Item:
         told = {reply.status: _reply(reply, schemas) for reply in self.route.replies}
@@ -308,6 +309,8 @@ def _reply(reply: Reply, schemas: _Schemas) -> Item:
     if reply.events:
         schema = schemas.one_of((ServerSentEvent,))
         content["text/event-stream"] = {"schema": schema, "example": reply.events}
+    if reply.media:
+        content[reply.media] = {}
     told: Item = {"description": reply.says}
     if reply.job:
         told["headers"] = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
-from gateway.engine.core import Ask, Principal
+from gateway.engine.core import Principal
 from gateway.errors import BadCursor, Gone, InvalidRequest, JobNotFound, UnknownModel
 from gateway.jobs import Job, Lane, OnDisconnect, OnFailure, State
 from gateway.messages import Message, Request
@@ -25,7 +26,6 @@ from gateway.surfaces.openai_request import (
     conversation,
     most_tokens,
     portable,
-    priority,
     sampling,
 )
 from gateway.surfaces.response_object import (
@@ -87,21 +87,10 @@ _ID = Parameter("id", "path", "The id of a response, or of the request that made
 class Responses:
     """The routes, over the one engine."""
 
-    def __init__(
-        self,
-        desk: Desk,
-        direct: Direct,
-        *,
-        default_model: str,
-        fallback_models: tuple[str, ...],
-        on_disconnect: OnDisconnect,
-    ) -> None:
+    def __init__(self, desk: Desk, direct: Direct) -> None:
         self._desk = desk
         self._core = desk.core
         self._direct = direct
-        self._default_model = default_model
-        self._fallback_models = fallback_models
-        self._on_disconnect = on_disconnect
         self.door = OpenAIDoor(
             FORM,
             shape,
@@ -152,18 +141,10 @@ class Responses:
         principal = self._desk.principal(request, asked.app_code)
         repeat = repeat_of(request, principal, FORM, body)
         fields = {k: v for k, v in decode(body, dict[str, Any]).items() if v is not None}
-        ask = Ask(
-            request=await self._request(principal, asked, fields),
-            door=FORM,
-            user=asked.user or None,
-            priority=priority(asked.priority),
-            lane=Lane.BACKGROUND if asked.background and not asked.stream else Lane.LIVE,
-            on_failure=_on_failure(asked),
-            on_disconnect=self._unread(asked),
-            idempotency_key=repeat.key,
-            fingerprint=repeat.fingerprint,
-            context={"response": {name: fields[name] for name in ECHOED if name in fields}},
-        )
+        wanted = await self._request(principal, asked, fields)
+        ask = self._direct.ask(asked, wanted, door=FORM, user=asked.user, repeat=repeat)
+        echo = {name: fields[name] for name in ECHOED if name in fields}
+        ask = replace(ask, context={"response": echo}, **_in_background(asked))
         if asked.stream:
             return await self._direct.streams.begin(
                 request, principal, lambda: self._direct.submit(request, principal, ask), _format
@@ -171,11 +152,6 @@ class Responses:
         if asked.background:
             return answer(whole(await self._direct.submit(request, principal, ask)))
         return answer(whole(await self._direct.whole(request, principal, ask)))
-
-    def _unread(self, asked: ResponseRequest) -> OnDisconnect:
-        if asked.on_disconnect is not None:
-            return OnDisconnect(asked.on_disconnect)
-        return OnDisconnect.CONTINUE if asked.background else self._on_disconnect
 
     async def _request(
         self, principal: Principal, asked: ResponseRequest, fields: dict[str, Any]
@@ -191,8 +167,8 @@ class Responses:
             portable(name, fields.get(name))
         return Request(
             messages=conversation(turns),
-            model=asked.model or self._default_model,
-            fallback_models=self._fallback_models,
+            model=asked.model or self._direct.default_model,
+            fallback_models=self._direct.fallback_models,
             max_tokens=most_tokens(max_output_tokens=asked.max_output_tokens),
             parameters=sampling({k: v for k, v in fields.items() if k in ("temperature", "top_p")}),
             tools=response_input.tools(asked.tools),
@@ -250,10 +226,16 @@ def _starting_after(request: web.Request) -> int | None:
     return int(text)
 
 
-def _on_failure(asked: ResponseRequest) -> OnFailure:
-    # What somebody may have read of a stream cannot be taken back.
-    read = asked.stream or asked.background
-    return OnFailure.ERROR if read else OnFailure.RESTART
+def _in_background(asked: ResponseRequest) -> dict[str, Any]:
+    """What of an ask is different where nobody waits for its answer."""
+    if not asked.background:
+        return {}
+    return {
+        "lane": Lane.LIVE if asked.stream else Lane.BACKGROUND,
+        # What somebody may have read of it meanwhile cannot be taken back.
+        "on_failure": OnFailure.ERROR,
+        "on_disconnect": OnDisconnect(asked.on_disconnect or OnDisconnect.CONTINUE),
+    }
 
 
 def _extra(asked: ResponseRequest) -> dict[str, Any]:

@@ -23,6 +23,10 @@ class Access(StrEnum):
     MAKE = "make"
     READ = "read"
     CANCEL = "cancel"
+    # To see and forget what one's own requests left.
+    OWN = "own"
+    # To see everybody's, and how the gateway is.
+    ADMIN = "admin"
 
 
 class Parameter(NamedTuple):
@@ -55,6 +59,7 @@ class Reply(NamedTuple):
     Attributes:
         kinds: what its JSON is, one of these; none where it has none.
         events: an example of its event stream; "" where it is none.
+        media: what its bytes are, where they are neither.
         job: it names a job in `X-Request-Id`.
     """
 
@@ -62,6 +67,7 @@ class Reply(NamedTuple):
     says: str
     kinds: tuple[Any, ...] = ()
     events: str = ""
+    media: str = ""
     job: bool = False
 
 

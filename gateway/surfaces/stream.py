@@ -4,7 +4,6 @@
 server-sent events carry no carriage return.
 """
 
-import hashlib
 from collections.abc import Callable
 from typing import Any, TypedDict
 
@@ -24,10 +23,11 @@ from gateway.surfaces.door import (
     Door,
     answer,
     decode,
+    required,
     text_field,
 )
 from gateway.surfaces.format import Format
-from gateway.surfaces.idempotency import PARAMETER, repeat_of
+from gateway.surfaces.idempotency import PARAMETER, digest, repeat_of
 from gateway.surfaces.route import Access, Body, Reply, Route
 from gateway.surfaces.streams import CAUGHT_UP, PARAMETERS, REFUSES, Streams
 from gateway.tenants import Tenant
@@ -142,7 +142,7 @@ class N8n:
         asked = decode(body, InitStream)
         principal = self._principal(request, asked)
         repeat = repeat_of(request, principal, FORM, body)
-        prompt, url = _required("prompt", asked.prompt), _required("resumeUrl", asked.resumeUrl)
+        prompt, url = required("prompt", asked.prompt), required("resumeUrl", asked.resumeUrl)
         self._check_url(url, principal.tenant)
         base_url = self._desk.base_url(request)
         model = asked.model or self._default_model
@@ -169,8 +169,8 @@ class N8n:
                     },
                 ),
                 # A workflow that sends no key waits at an address of its own.
-                idempotency_key=repeat.key or f"resume:{_digest(url)}",
-                fingerprint=repeat.fingerprint or _digest(principal.tenant.name, prompt),
+                idempotency_key=repeat.key or f"resume:{digest(url)}",
+                fingerprint=repeat.fingerprint or digest(principal.tenant.name, prompt),
             ),
         )
         token = self._core.auth.stream_token(job, self._token_life_s)
@@ -194,12 +194,6 @@ def _shape(error: GatewayError) -> StreamRefused:
     return {"ok": False, "error": {"code": error.code, "message": str(error)}}
 
 
-def _required(name: str, value: str | None) -> str:
-    if not value:
-        raise InvalidRequest(f"{name} is required.", field=name)
-    return value
-
-
 def _whole(name: str, value: int | str | None) -> int | None:
     """A whole number, also as the text that n8n's field editor makes of it."""
     if value is None or value == "":
@@ -208,13 +202,6 @@ def _whole(name: str, value: int | str | None) -> int | None:
     if not (text.isascii() and text.isdecimal() and 0 < len(text) <= 9 and int(text) > 0):
         raise InvalidRequest(f"{name} must be a whole number of at least 1.", field=name)
     return int(text)
-
-
-def _digest(*parts: str) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
-    return digest.hexdigest()
 
 
 # What a reader sees ----------------------------------------------------------------------------

@@ -1,0 +1,106 @@
+"""For operators: how the gateway is, and a copy of all it keeps."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+from aiohttp import web
+
+from gateway.errors import Conflict
+from gateway.surfaces.door import Door, answer
+from gateway.surfaces.overview import Overview, Overviews
+from gateway.surfaces.record import shape
+from gateway.surfaces.route import Access, Reply, Route
+
+_EVENTS = 'event: overview\ndata: {"uptime_s":12.5,"draining":false}\n\n'
+_CHUNK_BYTES = 256 * 1024
+
+# A copy of the database as it is now, open, and gone when it is closed.
+Snapshot = Callable[[], Awaitable[BinaryIO]]
+
+
+class Admin:
+    """`/admin/overview`, `/admin/events` and `/admin/backup`."""
+
+    def __init__(
+        self, overviews: Overviews, snapshot: Snapshot | None, now: Callable[[], float]
+    ) -> None:
+        """Tell of the gateway.
+
+        Args:
+            snapshot: None where everything is in memory.
+        """
+        self._overviews = overviews
+        self._snapshot = snapshot
+        self._now = now
+        self._copying = asyncio.Lock()
+        self.door = Door(
+            "admin",
+            shape,
+            [
+                Route(
+                    "GET",
+                    "/admin/overview",
+                    self.overview,
+                    Access.ADMIN,
+                    (Reply(200, "How the gateway is.", (Overview,)),),
+                ),
+                Route(
+                    "GET",
+                    "/admin/events",
+                    self._overviews_forever,
+                    Access.ADMIN,
+                    (Reply(200, "The same, about every second.", events=_EVENTS),),
+                ),
+                Route(
+                    "GET",
+                    "/admin/backup",
+                    self.backup,
+                    Access.ADMIN,
+                    (Reply(200, "A SQLite database.", media="application/octet-stream"),),
+                    refuses=(Conflict,),
+                ),
+            ],
+        )
+
+    async def overview(self, request: web.Request) -> web.Response:
+        """How the gateway is now."""
+        return answer(await self._overviews.look())
+
+    async def _overviews_forever(self, request: web.Request) -> web.StreamResponse:
+        """How the gateway is, again and again, as server-sent events."""
+        return await self._overviews.watch(request)
+
+    async def backup(self, request: web.Request) -> web.StreamResponse:
+        """A copy of the database, of one moment, while it is in use.
+
+        It holds what the database does, prompts and answers included. One is made at a time;
+        who asks meanwhile waits.
+        """
+        if self._snapshot is None:
+            raise Conflict("Everything is in memory: without DATA_DIR there is nothing to copy.")
+        async with self._copying:
+            file = await self._snapshot()
+            try:
+                return await self._sent(request, file)
+            finally:
+                file.close()
+
+    async def _sent(self, request: web.Request, file: BinaryIO) -> web.StreamResponse:
+        name = datetime.fromtimestamp(self._now(), UTC).strftime("gateway-%Y%m%dT%H%M%SZ.db")
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": "application/octet-stream",
+                "Content-Disposition": f'attachment; filename="{name}"',
+                "Cache-Control": "no-store",
+                "X-Content-Type-Options": "nosniff",
+            }
+        )
+        response.content_length = await asyncio.to_thread(file.seek, 0, 2)
+        await asyncio.to_thread(file.seek, 0)
+        await response.prepare(request)
+        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+            await response.write(chunk)
+        await response.write_eof()
+        return response
