@@ -1,0 +1,200 @@
+/** The gateway's doors for operators: what they answer, and one object that asks them. */
+
+export type JobState = "queued" | "processing" | "completed" | "error" | "cancelled" | "expired";
+export type DeliveryState = "waiting" | "pending" | "delivered" | "delivered_unconfirmed" | "dead";
+
+/** How the gateway is at one moment. Times are seconds. */
+export interface Overview {
+  uptime_s: number;
+  draining: boolean;
+  version: string;
+  queue: {
+    size: number;
+    capacity: number;
+    oldest_wait_s: number | null;
+    apps: { app: string; waiting: number; running: number }[];
+  };
+  workers: { count: number; busy: number };
+  readers: number;
+  providers: { name: string; status: string }[];
+  breakers: { model: string; provider: string; state: string }[];
+  callbacks: { pending: number; dead: number; delivered: number; oldest_pending_s: number | null };
+  conversations: number;
+  disk: { durable: boolean; low: boolean };
+}
+
+export interface Tokens {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  estimated: boolean;
+}
+
+/** A job as lists tell it. Times are UTC, seconds since the epoch; `prompt` is its beginning. */
+export interface Job {
+  request_id: string;
+  app: string;
+  user: string | null;
+  door: string;
+  state: JobState;
+  model: string | null;
+  provider: string | null;
+  created_at: number;
+  started_at: number | null;
+  finished_at: number | null;
+  first_token_s: number | null;
+  duration_s: number | null;
+  attempt: number;
+  usage: Tokens | null;
+  error: { code: string; message: string } | null;
+  prompt: string;
+  cost_usd?: number | null;
+}
+
+export interface ToolCall {
+  id: string;
+  name: string;
+  arguments: string;
+}
+
+/** One entry of a job's log. */
+export interface Entry {
+  id: string;
+  event: string;
+  data: Record<string, unknown>;
+}
+
+/** A job with all there is to know of it. */
+export interface WholeJob extends Job {
+  messages: { role: string; content: unknown }[];
+  answer: string | null;
+  tool_calls: ToolCall[];
+  callback: unknown;
+  events: Entry[];
+}
+
+export interface Delivery {
+  request_id: string;
+  delivery_id: string;
+  app: string;
+  url: string;
+  state: DeliveryState;
+  attempts: number;
+  next_at: number | null;
+  last_status: number | null;
+  note: string;
+  created_at: number;
+}
+
+export interface Spent {
+  key: string | null;
+  jobs: number;
+  prompt_tokens: number;
+  completion_tokens: number;
+  cost_usd?: number | null;
+}
+
+/** What is asked of a list; what is empty or absent is not asked. */
+export type Filters = Readonly<Record<string, string | number | undefined>>;
+
+/** The gateway said no. */
+export class Refused extends Error {
+  readonly status: number;
+  readonly code: string;
+
+  constructor(status: number, code: string, message: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** Nobody answered, or not the gateway. */
+export class Unreachable extends Error {}
+
+/** Who asks the doors for operators. Each call throws `Refused` or `Unreachable`. */
+export class Admin {
+  readonly code: string;
+  readonly #base: URL;
+
+  /** With an app's code, or "" for who needs none because they are on the same machine. */
+  constructor(code: string, base: string = document.baseURI) {
+    this.code = code;
+    this.#base = new URL("admin/", base);
+  }
+
+  overview(signal?: AbortSignal): Promise<Overview> {
+    return this.#json("overview", {}, signal);
+  }
+
+  jobs(filters: Filters, signal?: AbortSignal): Promise<{ jobs: Job[]; next: string | null }> {
+    return this.#json("jobs", filters, signal);
+  }
+
+  job(id: string, signal?: AbortSignal): Promise<WholeJob> {
+    return this.#json(`jobs/${encodeURIComponent(id)}`, {}, signal);
+  }
+
+  deliveries(
+    filters: Filters,
+    signal?: AbortSignal,
+  ): Promise<{ deliveries: Delivery[]; next: string | null }> {
+    return this.#json("webhooks", filters, signal);
+  }
+
+  usage(filters: Filters, signal?: AbortSignal): Promise<{ rows: Spent[] }> {
+    return this.#json("usage", filters, signal);
+  }
+
+  /** Have a callback made once more; resolves when that is under way. */
+  async replay(id: string): Promise<void> {
+    const headers = { "Content-Type": "application/json" };
+    await this.#ask(`webhooks/${encodeURIComponent(id)}/replay`, {}, { method: "POST", headers });
+  }
+
+  /** The stream of overviews, still unread. */
+  events(signal: AbortSignal): Promise<Response> {
+    return this.#ask("events", {}, { signal, headers: { Accept: "text/event-stream" } });
+  }
+
+  async #json<T>(path: string, filters: Filters, signal?: AbortSignal): Promise<T> {
+    const response = await this.#ask(path, filters, signal ? { signal } : {});
+    try {
+      return (await response.json()) as T;
+    } catch (error) {
+      throw unlessAborted(error, signal);
+    }
+  }
+
+  async #ask(path: string, filters: Filters, how: RequestInit): Promise<Response> {
+    const url = new URL(path, this.#base);
+    for (const [name, value] of Object.entries(filters)) {
+      if (value !== undefined && value !== "") url.searchParams.set(name, String(value));
+    }
+    const headers = new Headers(how.headers);
+    if (this.code) headers.set("Authorization", `Bearer ${this.code}`);
+    let response: Response;
+    try {
+      response = await fetch(url, { ...how, headers, cache: "no-store", credentials: "omit" });
+    } catch (error) {
+      throw unlessAborted(error, how.signal);
+    }
+    if (!response.ok) throw await refusal(response);
+    return response;
+  }
+}
+
+function unlessAborted(error: unknown, signal?: AbortSignal | null): unknown {
+  return signal?.aborted ? error : new Unreachable("The gateway does not answer.");
+}
+
+async function refusal(response: Response): Promise<Refused> {
+  const body: unknown = await response.json().catch(() => null);
+  const told = (body as { error?: { code?: unknown; message?: unknown } } | null)?.error;
+  const { code, message } = told ?? {};
+  return new Refused(
+    response.status,
+    typeof code === "string" ? code : String(response.status),
+    typeof message === "string" ? message : `The gateway answered ${response.status}.`,
+  );
+}
