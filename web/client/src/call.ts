@@ -21,17 +21,20 @@ export async function callGateway<T>(
   try {
     for (;;) {
       const response = await line.reach(() => ({ method, url: place(path, options), body }));
-      const utf8 = new TextDecoder();
-      let text = "";
+      if (response.status === 204) return undefined as T;
+      if (!response.headers.get("Content-Type")?.includes("json"))
+        throw new GatewayError("protocol", "The answer is no JSON.");
       try {
+        const utf8 = new TextDecoder();
+        let text = "";
         for await (const bytes of line.bytes(response))
           text += utf8.decode(bytes, { stream: true });
+        return parse(text);
       } catch (error) {
+        // To Chromium, an answer that is cut is one that has ended.
         if (!(error instanceof GatewayError)) throw error;
         await line.pause(error);
-        continue;
       }
-      return (text ? parse(text) : undefined) as T;
     }
   } finally {
     line.close();

@@ -17,9 +17,8 @@ export class EventDecoder {
   /** Milliseconds that the server asks a reader to wait before it comes again. */
   retry: number | undefined;
   #utf8 = new TextDecoder();
-  /** The beginning of a line, and how much of it is known to hold no end. */
+  /** The beginning of a line; never searched again for its end. */
   #rest = "";
-  #searched = 0;
   /** The last line ended with a CR, which a LF may follow. */
   #cr = false;
   #id: string;
@@ -36,18 +35,15 @@ export class EventDecoder {
     if (!text) return [];
     if (this.#cr && text[0] === "\n") text = text.slice(1);
     this.#cr = text ? text.endsWith("\r") : false;
-    text = this.#rest + text;
     const events: ServerEvent[] = [];
-    const ends = /\r\n?|\n/g;
-    ends.lastIndex = this.#searched;
     let start = 0;
-    for (let end = ends.exec(text); end; end = ends.exec(text)) {
-      const event = this.#line(text.slice(start, end.index));
+    for (const end of text.matchAll(/\r\n?|\n/g)) {
+      const event = this.#line(this.#rest + text.slice(start, end.index));
       if (event) events.push(event);
-      start = ends.lastIndex;
+      this.#rest = "";
+      start = end.index + end[0].length;
     }
-    this.#rest = text.slice(start);
-    this.#searched = this.#rest.length;
+    this.#rest += text.slice(start);
     return events;
   }
 

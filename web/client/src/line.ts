@@ -103,8 +103,8 @@ export class Line implements Connection {
     const headers: Record<string, string> = { Accept: ask.accept ?? "application/json" };
     const { token } = options;
     const brought = renewed ? undefined : ask.token;
-    const credential = brought ?? (typeof token === "function" ? await token(renewed) : token);
-    this.#check();
+    const credential =
+      brought ?? (typeof token === "function" ? await this.until(token(renewed)) : token);
     if (credential) headers.Authorization = `Bearer ${credential}`;
     if (this.lastEventId) headers["Last-Event-ID"] = this.lastEventId;
     if (ask.body !== undefined) headers["Content-Type"] = "application/json";
@@ -172,7 +172,7 @@ export class Line implements Connection {
   }
 
   /** What `promise` is worth, unless the call ends before. */
-  async until<T>(promise: Promise<T>): Promise<T> {
+  async until<T>(promise: T | Promise<T>): Promise<T> {
     const { signal } = this.#over;
     await Promise.race([
       promise,
