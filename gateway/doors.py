@@ -261,17 +261,15 @@ class Doors:
         """The doors that speak OpenAI's wire; their callers wait for their answers."""
         # A stream's headers wait for its first word, but no longer than a heartbeat would.
         hold_s = min(settings.heartbeat or inf, _HOLD_S)
-        direct = Direct(desk.core, self._streams, hold_s=hold_s)
-        return [
-            door(
-                desk,
-                direct,
-                default_model=settings.default_model,
-                fallback_models=settings.fallback_models,
-                on_disconnect=OnDisconnect(settings.on_disconnect),
-            ).door
-            for door in (AskDoor, Completions, Responses)
-        ]
+        direct = Direct(
+            desk.core,
+            self._streams,
+            default_model=settings.default_model,
+            fallback_models=settings.fallback_models,
+            on_disconnect=OnDisconnect(settings.on_disconnect),
+            hold_s=hold_s,
+        )
+        return [door(desk, direct).door for door in (AskDoor, Completions, Responses)]
 
 
 class _Bounds(TypedDict):

@@ -352,6 +352,17 @@ def answer(value: Any, *, status: int = 200, request_id: str | None = None) -> w
     return response
 
 
+def required(name: str, value: str | None) -> str:
+    """A text that must be there.
+
+    Raises:
+        InvalidRequest: it is absent or empty.
+    """
+    if not value:
+        raise InvalidRequest(f"{name} is required.", field=name)
+    return value
+
+
 def text_field(name: str, value: str, most_characters: int = 1_000_000) -> str:
     """A text that must not be empty, without its control characters.
 
