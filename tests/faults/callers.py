@@ -29,14 +29,17 @@ class Callers:
         accepted: the ids that were promised an answer.
         owed: names of the callbacks that were promised.
         ends: how the jobs ended for those who waited, by door and end.
+        attempts: how often jobs had begun when those who read their text had read it.
         resumed: connections that went on where an earlier one was cut.
     """
 
-    def __init__(self, origin: str, inbox: Inbox, rng: Random) -> None:
+    def __init__(self, origin: str, inbox: Inbox, rng: Random, model: str = MODEL) -> None:
         self.accepted: list[str] = []
         self.owed: set[str] = set()
         self.ends: Counter[tuple[str, str]] = Counter()
+        self.attempts: Counter[int] = Counter()
         self.resumed = 0
+        self._model = model
         self._origin = origin
         self._inbox = inbox
         self._rng = rng
@@ -52,9 +55,12 @@ class Callers:
         at = loop.time()
         while (at := at + self._rng.expovariate(per_s)) < until:
             await asyncio.sleep(at - loop.time())
-            door = self._rng.choice(doors)
-            caller = asyncio.ensure_future(door(f"c{len(self._tasks)}"))
-            self._tasks.append(asyncio.create_task(_within(caller)))
+            self.send(self._rng.choice(doors))
+
+    def send(self, door: Callable[[str], Awaitable[None]]) -> None:
+        """Let one more come."""
+        caller = asyncio.ensure_future(door(f"c{len(self._tasks)}"))
+        self._tasks.append(asyncio.create_task(_within(caller)))
 
     async def served(self) -> None:
         """Wait until everybody has what they came for."""
@@ -85,7 +91,7 @@ class Callers:
     async def reads_text(self, name: str) -> None:
         """Reads the text as EventSource does, and is called back too."""
         prompt = _prompt(name)
-        body = calls.asking(MODEL, prompt, f"{self._inbox.origin}/{name}")
+        body = calls.asking(self._model, prompt, f"{self._inbox.origin}/{name}")
         answer = await self._post("/init-stream", body, {})
         url = answer.json()["streamUrl"]
         self.accepted.append(calls.job_id_of(url))
@@ -99,6 +105,7 @@ class Callers:
                 words.append(frame.data)
             last = frame or last
         done = last.data == "[DONE]"
+        self.attempts[int(last.id.partition("-")[0])] += 1
         self._ended("text", "completed" if done else "error", last.data)
         if done:
             assert "".join(words) == prompt + "[DONE]"
@@ -106,7 +113,7 @@ class Callers:
     async def reads_events(self, name: str) -> None:
         """Reads the assistant's events, which say when the answer begins anew."""
         prompt = _prompt(name)
-        body = {"app_code": CODE, "prompt": prompt, "mode": "chat", "model": MODEL}
+        body = {"app_code": CODE, "prompt": prompt, "mode": "chat", "model": self._model}
         answer = await self._post("/assistant/request", body, {"Idempotency-Key": name})
         job_id = answer.json()["request_id"]
         self.accepted.append(job_id)
@@ -116,7 +123,7 @@ class Callers:
     async def chats(self, name: str) -> None:
         """Reads the answer on the connection that asked, and once cut off, at another door."""
         prompt = _prompt(name)
-        body = {"app_code": CODE, "user_prompt": prompt, "model": MODEL}
+        body = {"app_code": CODE, "user_prompt": prompt, "model": self._model}
         request = wire.posting(self._origin, "/api/chat/stream", body, **{"Idempotency-Key": name})
         job_id = await self._chat(request, prompt)
         self.accepted.append(job_id)
@@ -141,7 +148,13 @@ class Callers:
     # -- on the wire --------------------------------------------------------------------------
 
     async def _queue(self, name: str, prompt: str, **more: str) -> str:
-        body = {"app_code": CODE, "request_type": "ask", "request": prompt, "model": MODEL, **more}
+        body = {
+            "app_code": CODE,
+            "request_type": "ask",
+            "request": prompt,
+            "model": self._model,
+            **more,
+        }
         answer = await self._post("/ai_request", body, {"Idempotency-Key": name})
         job_id: str = answer.json()["request_id"]
         self.accepted.append(job_id)
@@ -209,24 +222,17 @@ class Callers:
         if how == "error":
             assert "INTERRUPTED" in str(said) or "was stopped" in str(said), said
 
-    # -- afterwards ---------------------------------------------------------------------------
 
-    async def look_again(self, job_id: str) -> str:
-        """How a job ended, by its whole log: in one terminal event, the last."""
-        url = f"{self._origin}/assistant/stream/{job_id}"
-        stream = await wire.stream(url, key=CODE)
-        assert stream.status == 200, f"{job_id} was accepted and is gone: {stream.status}"
-        frames = [frame async for frame in stream.frames()]
-        await stream.close()
-        ends = [frame.event for frame in frames if frame.event in ("complete", "error")]
-        assert ends == [frames[-1].event], f"{job_id}: {[frame.event for frame in frames]}"
-        rising([frame.id for frame in frames])
-        return frames[-1].event
-
-
-def _key_for(url: str) -> str:
-    """A link that brings its own token needs no other."""
-    return "" if "access_token=" in url else CODE
+async def end_of(origin: str, job_id: str) -> wire.Frame:
+    """How a job ended, by its whole log: in one terminal event, the last."""
+    stream = await wire.stream(f"{origin}/assistant/stream/{job_id}", key=CODE)
+    assert stream.status == 200, f"{job_id} was accepted and is gone: {stream.status}"
+    frames = [frame async for frame in stream.frames()]
+    await stream.close()
+    ends = [frame.event for frame in frames if frame.event in ("complete", "error")]
+    assert ends == [frames[-1].event], f"{job_id}: {[frame.event for frame in frames]}"
+    rising([frame.id for frame in frames])
+    return frames[-1]
 
 
 def rising(ids: list[str]) -> None:
@@ -242,3 +248,8 @@ def _prompt(name: str) -> str:
 async def _within(caller: "asyncio.Future[None]") -> None:
     async with asyncio.timeout(_PATIENCE_S):
         await caller
+
+
+def _key_for(url: str) -> str:
+    """A link that brings its own token needs no other."""
+    return "" if "access_token=" in url else CODE

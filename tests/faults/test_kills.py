@@ -12,7 +12,7 @@ from aiohttp import web
 
 from tests.e2e.calls import LONG, Inbox
 from tests.e2e.servers import Server
-from tests.faults.callers import Callers
+from tests.faults.callers import Callers, end_of
 from tests.faults.chance import rng_of
 from tests.faults.lives import Lives
 
@@ -52,7 +52,7 @@ async def test_nothing_accepted_is_lost(provider: Server, inbox: Inbox, tmp_path
         await lives.idle(server)
         # The lease of a callback that was on its way when the process died: 17 s.
         await inbox.arrived(len(callers.owed), within_s=60)
-        ends = Counter([await callers.look_again(job_id) for job_id in callers.accepted])
+        ends = Counter([(await end_of(lives.origin, job_id)).event for job_id in callers.accepted])
         await lives.kill()
     doubled = sum(count - 1 for count in inbox.posts.values())
     print(f"{len(callers.accepted)} jobs over {KILLS} kills: {dict(ends)}, {dict(callers.ends)}")

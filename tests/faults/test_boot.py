@@ -1,0 +1,98 @@
+"""What ten thousand open jobs cost the next process, and in which order they go on."""
+
+import asyncio
+import time
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from gateway.events import Delta, Started
+from gateway.jobs import Job, OnFailure, Owner, new_job_id
+from gateway.log import Cursor
+from gateway.messages import Message, Request
+from gateway.stores import Batch
+from gateway.stores.database import Database
+from gateway.stores.sqlite import SqliteStore
+from tests.e2e import wire
+from tests.e2e.calls import LONG
+from tests.e2e.servers import Server
+from tests.faults.chance import rng_of
+from tests.faults.lives import Lives
+
+JOBS = 10_000
+# The process that died was running so many of them; of those, so many must not begin anew.
+RUNNING = 1_000
+OVER = 100
+LOOKS = 200
+BOOT_S = 3.0 if LONG else 15.0
+# A step of priority is worth so many jobs of the same app.
+_HANDICAP = 10
+
+
+class Left(NamedTuple):
+    """What an earlier process left: jobs in the order in which they are to go on, and others."""
+
+    waiting: list[str]
+    over: list[str]
+
+
+async def leave_behind(folder: Path, rng: Random) -> Left:
+    """Have a store in the folder as a process leaves it that is killed at work."""
+    now = time.time()
+    running = rng.sample(range(JOBS), RUNNING)
+    over = set(running[:OVER])
+    jobs = [
+        _job(now, rng, OnFailure.ERROR if n in over else OnFailure.RESTART) for n in range(JOBS)
+    ]
+    store = SqliteStore(Database(folder))
+    await store.start()
+    await asyncio.gather(*(store.insert(job, None) for job in jobs))
+    await asyncio.gather(*(store.claim(jobs[n].id, now) for n in running))
+    said = [Started(), Delta(text="some of it")]
+    await store.append([Batch(jobs[n].id, Cursor(1, 1), said) for n in running])
+    await store.stop()
+    order = sorted(
+        (n + _HANDICAP * job.priority, n, job.id) for n, job in enumerate(jobs) if n not in over
+    )
+    return Left([job_id for _, _, job_id in order], [jobs[n].id for n in over])
+
+
+def _job(now: float, rng: Random, on_failure: OnFailure) -> Job:
+    messages = (Message(role="user", content="hi"),)
+    return Job(
+        id=new_job_id(now, lambda: UUID(int=rng.getrandbits(128), version=4)),
+        owner=Owner(tenant="e2e"),
+        door="ai_request",
+        request=Request(messages=messages, model="together/echo?stall=0"),
+        created_at=now,
+        expires_at=now + 900,
+        priority=rng.choice([2, 5, 9]),
+        on_failure=on_failure,
+    )
+
+
+async def test_ten_thousand_open_jobs_go_on_in_order(provider: Server, tmp_path: Path) -> None:
+    """The process is soon there, and each job has the place that it would have had."""
+    rng = rng_of("boot")
+    left = await leave_behind(tmp_path / "data", rng)
+    async with Lives(tmp_path, provider.origin, rng, WORKERS="1") as lives:
+        await lives.begin()
+        print(f"{JOBS} open jobs: ready after {lives.boots[0]:.2f} s")
+
+        async def look(job_id: str) -> Any:
+            return (await wire.get(lives.origin, f"/get_request/{job_id}")).json()
+
+        async def status() -> Any:
+            return (await look(left.waiting[0]))["status"]
+
+        # The one worker has the first of them.
+        await wire.eventually(status, "processing")
+        places = sorted(rng.sample(range(1, len(left.waiting)), LOOKS))
+        found = [(await look(left.waiting[place])).get("position") for place in places]
+        assert found == places
+        for job_id in left.over:
+            assert (await look(job_id))["error_code"] == "AI_SERVICE_ERROR"
+        health = (await wire.get(lives.origin, "/health")).json()
+        assert health["queue_size"] == len(left.waiting) - 1
+        assert lives.boots[0] < BOOT_S

@@ -1,0 +1,106 @@
+"""Cancelled at any moment of its life, a job ends once, and nothing of it goes on."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.e2e import calls, wire
+from tests.e2e.calls import LONG, Inbox
+from tests.e2e.servers import CODE, Server, counters, open_streams
+from tests.faults.callers import end_of
+from tests.faults.chance import rng_of
+from tests.faults.lives import Lives
+
+CANCELS = 5000 if LONG else 500
+AT_ONCE = 100
+# Fewer than ask at once, so that some are cancelled in the queue; a third end by themselves.
+WORKERS = "60"
+ENDLESS = "together/lorem?first=0.1&gap=0.02&tokens=100000"
+BRIEF = "together/echo?first=0.05&gap=0.005"
+ALONE = 20
+# The provider's connection, after the answer that says that the job is cancelled.
+CLOSED_S = 1.0
+
+
+@pytest.fixture
+async def lives(provider: Server, tmp_path: Path) -> AsyncIterator[Lives]:
+    async with Lives(tmp_path, provider.origin, rng_of("cancels"), WORKERS=WORKERS) as lives:
+        yield lives
+
+
+async def cancel(origin: str, job_id: str) -> str:
+    """What is answered to a cancel."""
+    key = {"Authorization": f"Bearer {CODE}"}
+    answer = await wire.post(origin, f"/cancel_request/{job_id}", {"x": 1}, **key)
+    assert answer.status == 200, answer
+    message: str = answer.json()["message"]
+    return message
+
+
+async def ask(origin: str, inbox: Inbox, name: str, rng: Random) -> str:
+    """The id of a new job that owes a callback."""
+    model = rng.choice([ENDLESS, ENDLESS, BRIEF])
+    prompt = calls.words("w", 20)
+    return calls.job_id_of(await calls.init(origin, inbox, model, prompt, name))
+
+
+async def test_five_hundred_cancels(provider: Server, inbox: Inbox, lives: Lives) -> None:
+    """In the queue, at its claim, before its first word, in mid-stream, as it ends, twice at once:
+    one terminal event, one callback, and every counter is back at zero."""
+    server = await lives.begin()
+    rng = rng_of("five hundred cancels")
+    turns = iter(range(CANCELS))
+    asked: dict[str, str] = {}
+
+    async def take_turns() -> None:
+        for turn in turns:
+            mine = Random(rng.random())
+            job_id = asked[f"n{turn}"] = await ask(lives.origin, inbox, f"n{turn}", mine)
+            await asyncio.sleep(mine.choice([0, mine.uniform(0, 0.2), mine.uniform(0, 1.0)]))
+            times = mine.choice([1, 1, 2])
+            await asyncio.gather(*(cancel(lives.origin, job_id) for _ in range(times)))
+
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(AT_ONCE):
+            callers.create_task(take_turns())
+    began = time.monotonic()
+    await wire.eventually(lambda: open_streams(provider), 0)
+    print(f"the provider was left {time.monotonic() - began:.2f} s after the last of them")
+    await lives.idle(server)
+    await inbox.arrived(CANCELS)
+    ends: Counter[str] = Counter()
+    for name, job_id in asked.items():
+        frame = await end_of(lives.origin, job_id)
+        said = json.loads(frame.data)
+        end = said.get("code", "complete")
+        ends[end] += 1
+        told = inbox.bodies[name]
+        assert told.get("error", {}).get("code", "complete") == end, (told, said)
+    print(dict(ends))
+    assert set(ends) == {"CANCELLED", "complete"}, "it has to be tried while jobs end, too"
+    assert inbox.posts == Counter(asked.keys())
+    assert await counters(server) == (0, 0)
+    assert await open_streams(provider) == 0
+
+
+async def test_a_cancel_leaves_the_provider_at_once(
+    provider: Server, inbox: Inbox, lives: Lives
+) -> None:
+    """Whoever is told that it is cancelled pays for not much more."""
+    await lives.begin()
+    took_s = []
+    for number in range(ALONE):
+        url = await calls.init(lives.origin, inbox, ENDLESS, "hi", f"alone{number}")
+        await wire.eventually(lambda: open_streams(provider), 1, every_s=0.01)
+        await cancel(lives.origin, calls.job_id_of(url))
+        began = time.monotonic()
+        await wire.eventually(lambda: open_streams(provider), 0, every_s=0.01)
+        took_s.append(time.monotonic() - began)
+    print(f"after a cancel the provider was left within {max(took_s):.3f} s")
+    assert calls.percentile(took_s, 0.5) <= CLOSED_S
