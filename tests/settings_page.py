@@ -11,7 +11,9 @@ _HEAD = """\
 # The settings
 
 Each stands in `conf/gateway.toml` under this name, and in the environment (or in `.env`) under the
-same name in capitals, which wins. Lists are separated by commas there. Times are in seconds.
+same name in capitals, which wins. Lists are separated by commas there. Times are in seconds. A file
+of the setting's name in the folder that `CREDENTIALS_DIRECTORY` names stands between the two: so
+[systemd](../how-to/systemd.md) hands over secrets.
 """
 
 

@@ -88,6 +88,9 @@ def test_every_block_is_run_or_plainly_not(name: str) -> None:
         "n8n": {"bash"},
         "openai-sdk": {"python"},
         "eventsource": {"bash", "js"},
+        # By tests/test_systemd.py and tests/test_proxies.py.
+        "systemd": {"bash"},
+        "nginx": {"bash"},
     }
     found = re.findall(r"^```(.*)\n(?:.*\n)*?```$", DOCS[name], re.MULTILINE)
     assert set(found) <= SHOWN | run.get(name, set())
