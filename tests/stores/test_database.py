@@ -215,7 +215,7 @@ async def test_retention_goes_in_steps(tmp_path: Path) -> None:
         left = await store._database.read(
             lambda db: [db.execute(f"SELECT count(*) FROM {table}").get for table in TABLES]
         )
-        assert left == [1, 1, 1, 0]
+        assert left == [1, 1, 1, 1, 0]
 
 
-TABLES = ("jobs", "requests", "events", "deliveries")
+TABLES = ("jobs", "requests", "entries", "events", "deliveries")

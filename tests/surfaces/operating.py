@@ -1,8 +1,9 @@
 """A gateway that one of the apps may operate."""
 
+import asyncio
 from typing import Any
 
-from tests.surfaces.running import CODE, Gateway, apps, bearer
+from tests.surfaces.running import Gateway, apps, bearer
 
 OPS_CODE = "gw_code-of-the-operators-0123456789abcdef"
 OPS = bearer(OPS_CODE)
@@ -15,11 +16,20 @@ def operated(**settings: Any) -> Gateway:
     return Gateway(app_codes=apps() | ops, **settings)
 
 
-async def dead_letter(gateway: Gateway, url: str) -> str:
-    """A job whose callback is given up: its receiver cannot be reached by the policy; its id."""
+async def called_back(gateway: Gateway, url: str, state: str) -> str:
+    """A job that is over, and whose callback stands so; its id."""
     job_id = await gateway.queue(callback_url=url)
     await gateway.over(job_id)
+    await until(gateway, job_id, state)
     return job_id
 
 
-__all__ = ["CODE", "JSON", "OPS", "OPS_CODE", "dead_letter", "operated"]
+async def until(gateway: Gateway, job_id: str, state: str) -> Any:
+    """Wait until the callback of a job stands so; it as the operators see it."""
+    for _ in range(1000):
+        told = (await gateway.get(f"/admin/webhooks/{job_id}", **OPS)).json()
+        if told["state"] == state:
+            return told
+        # What the receiver answered is recorded in a while, and nobody is told.
+        await asyncio.sleep(0.01)
+    raise AssertionError(told)

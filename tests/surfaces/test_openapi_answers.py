@@ -48,12 +48,16 @@ OPERATIONS = [
     for route in Gateway().app.router.routes()
     if route.method not in ("OPTIONS", "HEAD")
     and route.resource is not None
-    and route.resource.canonical not in (*PAGES, "/static/{path}")
+    # The events are without an end.
+    and route.resource.canonical not in (*PAGES, "/static/{path}", "/admin/events")
 ]
+# What has no good answer here: a WebSocket has none before it has been opened, there is no
+# database to copy, and no callback that was given up.
+NO_ANSWER = ("/ws/{id}", "/admin/backup", "/admin/webhooks/{id}/replay")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def known(shared: Gateway) -> dict[str, list[str]]:
+async def known(shared: Gateway, workflows: Receiver) -> dict[str, list[str]]:
     """What may stand for `{id}`, by how the path begins: completed, cancelled and failed jobs."""
     done = await shared.queue()
     await shared.over(done)
@@ -63,7 +67,9 @@ async def known(shared: Gateway) -> dict[str, list[str]]:
     failed = (await shared.post("/assistant/request", asked, **bearer(CODE))).json()["request_id"]
     await shared.over(failed)
     jobs = [done, stopped, failed]
-    return {"": jobs, "/v1/models": [QUICK, "gpt-4o"], "/v1/responses": [f"resp_{done}", *jobs]}
+    called = await shared.queue(callback_url=workflows.wait_for(Execution()))
+    await shared.over(called)
+    return {"": jobs, "/admin/webhooks": [called], "/v1/models": [QUICK, "gpt-4o"], "/v1/responses": [f"resp_{done}", *jobs]}
 
 
 async def conversation(gateway: Gateway) -> str:
@@ -112,7 +118,8 @@ def cases(operation: Operation, ids: list[str]) -> st.SearchStrategy[Case[Any]]:
     Most bring a credential and an id that there is; the others anything.
     """
     positive, negative = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
-    code = bearer(CODE)
+    # Operators on this machine bring none.
+    code = {} if operation.path.startswith("/admin/") else bearer(CODE)
     ways = [operation.as_strategy(positive), operation.as_strategy(positive, headers=code)]
     for body in operation.body:
         shown: dict[str, Any] = body.definition["example"]
@@ -164,5 +171,4 @@ async def test_an_operation_answers_as_documented(
     waiting = workflows.wait_for(Execution(waits=1_000_000)).replace("waiting/", "waiting/{}/")
     statuses = await asyncio.to_thread(try_out, schema[path][method], unmoved.origin, ids, waiting)
     print(name, dict(statuses))
-    # A WebSocket has no answer before it has been opened.
-    assert path.startswith("/ws/") or any(status < 300 for status in statuses)
+    assert path in NO_ANSWER or any(status < 300 for status in statuses)
