@@ -9,7 +9,9 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -41,6 +43,11 @@ _MARKS = ("access_token=", "earer ", "eyJ", "gw_", "whsec_", "sk-", "gsk_", "tgp
 # Besides C0 and C1: what turns the writing direction, and the separators that end a line.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
+# Values that hold no text.
+_HARMLESS = frozenset({int, float, bool, type(None)})
+# Characters of a text that may come again.
+_SHORT = 100
+
 # One line a second for requests that are no HTTP: a scanner must not fill the disk.
 _MALFORMED_EVERY_S = 1.0
 
@@ -56,19 +63,28 @@ class Redactor:
         literal = [re.escape(text) for text in sorted(known, key=len, reverse=True)]
         self._pattern = re.compile("|".join([*literal, *_SHAPES]))
         self._marks = (*known, *_MARKS)
+        # Names, states and ids stand in line after line.
+        self._short = lru_cache(maxsize=4096)(self._searched)
 
     def __call__(self, logger: object, method: str, line: EventDict) -> EventDict:
-        return {key: self._clean(key, value) for key, value in line.items()}
+        return {
+            key: value if type(value) in _HARMLESS else self._clean(key, value)
+            for key, value in line.items()
+        }
 
     def text(self, text: str) -> str:
         """The text with every secret replaced."""
+        return self._short(text) if len(text) <= _SHORT else self._searched(text)
+
+    def _searched(self, text: str) -> str:
         # Most texts hold none, and looking for a few words is far cheaper than the pattern.
-        if not any(mark in text for mark in self._marks):
-            return text
-        return self._pattern.sub(REDACTED, text)
+        for mark in self._marks:
+            if mark in text:
+                return self._pattern.sub(REDACTED, text)
+        return text
 
     def _clean(self, key: str, value: Any) -> Any:
-        if value is None or isinstance(value, int | float):
+        if type(value) in _HARMLESS:
             return value
         if _names_a_secret(key):
             return REDACTED
@@ -129,6 +145,28 @@ def _escaped(text: str, keep: str) -> str:
     )
 
 
+class Stamper:
+    """A structlog processor that says when, in UTC, to the microsecond."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        """Go by a clock.
+
+        Args:
+            now: UTC, seconds since the epoch.
+        """
+        self._now = now
+
+    def __call__(self, logger: object, method: str, line: EventDict) -> EventDict:
+        seconds, part = divmod(self._now(), 1)
+        line["timestamp"] = f"{_second(int(seconds))}.{int(part * 1e6):06}Z"
+        return line
+
+
+@lru_cache(maxsize=2)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def processors(redactor: Redactor, *, as_columns: bool, colours: bool = False) -> list[Processor]:
     """The way of a line from the call to its bytes."""
     shared: list[Processor] = [
@@ -137,7 +175,7 @@ def processors(redactor: Redactor, *, as_columns: bool, colours: bool = False) -
         structlog.processors.format_exc_info,
         redactor,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        Stamper(time.time),
     ]
     if not as_columns:
         return [*shared, as_json]
