@@ -38,6 +38,8 @@ export class Line implements Connection {
   #openedAt = 0;
   #heardAt = 0;
   #wake: (() => void) | undefined;
+  /** The next try needs no pause. */
+  #hasty = false;
   #deadline: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: Options) {
@@ -196,6 +198,10 @@ export class Line implements Connection {
   async pause(error: GatewayError): Promise<void> {
     const { attempts = 10, delay = backoff } = this.options;
     this.#check();
+    if (this.#hasty) {
+      this.#hasty = false;
+      return;
+    }
     const wait = Math.max(delay(this.#failures, this.retry), error.retryAfterMs ?? 0);
     // Without a network, time passes, but no try has failed.
     if (globalThis.navigator?.onLine !== false && ++this.#failures >= attempts) throw error;
@@ -217,8 +223,10 @@ export class Line implements Connection {
     // A socket does not survive another network, nor half the silence of a machine that slept;
     // it only does not say so.
     const quiet = Date.now() - this.#heardAt > (this.options.silence ?? 40_000) / 2;
-    if (this.status.state === "open" && (quiet || event.type === "online"))
+    if (this.status.state === "open" && (quiet || event.type === "online")) {
+      this.#hasty = true;
       this.#try.abort(new GatewayError("network", "The connection may be dead."));
+    }
   };
 
   #abort = (): void => this.#end(this.options.signal?.reason);

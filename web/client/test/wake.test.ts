@@ -43,7 +43,7 @@ test("A laptop that wakes up does not wait for the silence to be noticed.", asyn
   // Asleep: the clock goes on, no timer does.
   vi.setSystemTime(Date.now() + 3_600_000);
   page.dispatchEvent(new Event("visibilitychange"));
-  await pass(1_000);
+  await pass();
   expect(read.over).toBe(true);
   expect(gateway.asked[1]?.headers.get("Last-Event-ID")).toBe("1-1");
 });
@@ -81,7 +81,7 @@ test("Another network is tried at once: the old one's sockets are dead and do no
   const read = reading(gateway);
   await pass(100);
   view.dispatchEvent(new Event("online"));
-  await pass(1_000);
+  await pass();
   expect([read.over, gateway.asked.length]).toEqual([true, 2]);
 });
 
