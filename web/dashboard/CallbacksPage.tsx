@@ -6,7 +6,7 @@ import { Chip } from "./Chip.tsx";
 import { distinct, Select, Text } from "./Filters.tsx";
 import { Older } from "./Older.tsx";
 import { Empty, Failure, Loading, Scroll } from "./Panel.tsx";
-import { href } from "./place.ts";
+import { href, narrow } from "./place.ts";
 import { ReplayDialog } from "./ReplayDialog.tsx";
 import { usePages } from "./usePages.ts";
 import { When } from "./When.tsx";
@@ -43,9 +43,7 @@ export function CallbacksPage({ admin, filters, apps }: CallbacksProps) {
     AGAIN_MS,
   );
   const { first, items } = paged;
-  const set = (name: string) => (value: string) => {
-    location.hash = href("callbacks", { ...filters, [name]: value });
-  };
+  const set = (name: string) => (value: string) => narrow("callbacks", name, value);
   return (
     <div className="page">
       <h1>Callbacks</h1>

@@ -5,7 +5,7 @@ import { Chip } from "./Chip.tsx";
 import { distinct, Select, Text } from "./Filters.tsx";
 import { Older } from "./Older.tsx";
 import { Empty, Failure, Loading, Scroll } from "./Panel.tsx";
-import { href } from "./place.ts";
+import { href, narrow } from "./place.ts";
 import { usePages } from "./usePages.ts";
 import { When } from "./When.tsx";
 import { dollars, lasting, whole } from "./words.ts";
@@ -71,9 +71,7 @@ interface FilterProps {
 }
 
 function RequestFilters({ filters, apps, jobs }: FilterProps) {
-  const set = (name: string) => (value: string) => {
-    location.hash = href("requests", { ...filters, [name]: value });
-  };
+  const set = (name: string) => (value: string) => narrow("requests", name, value);
   const value = (name: string) => filters[name] ?? "";
   const known = (of: (job: Job) => string | null) => distinct(jobs.map(of));
   const count = MORE.filter((name) => filters[name]).length;

@@ -27,6 +27,11 @@ export function SignIn({ refused, tried, enter }: SignInProps) {
           Beyond the machine that the gateway runs on, this page asks for the code of an app that
           may see everything.
         </p>
+        {!tried && refused.status === 403 && (
+          <p className="notice bad" role="alert">
+            {refused.message}
+          </p>
+        )}
         {tried && (
           <p className="notice bad" role="alert">
             <strong>

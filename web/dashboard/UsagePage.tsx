@@ -5,7 +5,7 @@ import { type Admin, Refused, type Spent } from "./api.ts";
 import { Chart, type Curve } from "./Chart.tsx";
 import { Select } from "./Filters.tsx";
 import { Empty, Failure, Loading, Panel, Scroll } from "./Panel.tsx";
-import { href } from "./place.ts";
+import { href, narrow } from "./place.ts";
 import { useAsked } from "./useAsked.ts";
 import { dollars, short, whole } from "./words.ts";
 
@@ -37,9 +37,7 @@ interface UsageProps {
 export function UsagePage({ admin, filters }: UsageProps) {
   const days = SPANS.some(([value]) => value === filters.days) ? String(filters.days) : "30";
   const by = BY.some(([value]) => value === filters.by) ? String(filters.by) : "app";
-  const set = (name: string) => (value: string) => {
-    location.hash = href("usage", { days, by, [name]: value });
-  };
+  const set = (name: string) => (value: string) => narrow("usage", name, value);
   const ask = (by: string) => async (signal: AbortSignal) =>
     (await admin.usage({ by, since: firstDay(Number(days)) }, signal)).rows;
   const daily = useAsked(ask("day"), `day ${days}`, AGAIN_MS);

@@ -31,6 +31,11 @@ export function href(page: Page, filters: Readonly<Record<string, string>> = {},
   return `#/${page}${id && `/${encodeURIComponent(id)}`}${query && `?${query}`}`;
 }
 
+/** Go where one is, with one filter changed: the others are as they are now. */
+export function narrow(page: Page, name: string, value: string): void {
+  location.hash = href(page, { ...parse(location.hash).filters, [name]: value });
+}
+
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);

@@ -1,0 +1,186 @@
+/** The dashboard in Chromium, of a gateway that runs. */
+
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { launchChromium } from "../../test/chromium.ts";
+import { ADMIN_CODE, CODE, Gateway } from "../../test/gateway.ts";
+import { ask, ended, Operator, Receiver } from "./operator.ts";
+
+const SLOW = "simulator/lorem?tokens=400&gap=0.05";
+const HOSTILE = `<script>alert(1)</script><img src=x onerror="alert(2)"> "quoted" ${"&amp;"} ‮txet`;
+
+let browser: Browser;
+let gateway: Gateway;
+let receiver: Receiver;
+
+beforeAll(async () => {
+  receiver = await Receiver.start();
+  [browser, gateway] = await Promise.all([
+    launchChromium(),
+    Gateway.start({
+      environ: { CALLBACK_ALLOWED_ORIGINS: receiver.origin, LOCAL_ADMIN: "false", WORKERS: "2" },
+    }),
+  ]);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await gateway?.close();
+  await receiver?.close();
+});
+
+async function signedIn(place = ""): Promise<Operator> {
+  const operator = await Operator.at(browser, gateway);
+  onTestFinished(() => operator.leave());
+  await operator.go(place);
+  await operator.signIn(ADMIN_CODE);
+  await operator.sees(/^Live/);
+  return operator;
+}
+
+test("who brings a wrong code is told so, and one of another app what to set", async () => {
+  const operator = await Operator.at(browser, gateway);
+  onTestFinished(() => operator.leave());
+  await operator.go();
+  await operator.sees("asks for the code of an app");
+  await operator.signIn("wrong");
+  await operator.sees("Nobody has this code.");
+  await operator.signIn(CODE);
+  await operator.sees("This app may not.");
+  await operator.sees(`"admin": true }`);
+  await operator.signIn(ADMIN_CODE);
+  await operator.sees(/^Live/);
+
+  await operator.page.reload();
+  await operator.sees(/^Live/);
+  await operator.page.getByRole("button", { name: "Sign out" }).click();
+  await operator.sees("asks for the code of an app");
+  expect(await operator.page.evaluate(() => sessionStorage.length)).toBe(0);
+});
+
+test("the history fills while one looks, and is searched and narrowed", async () => {
+  const operator = await signedIn("#/requests");
+  const { page } = operator;
+  const rows = page.locator("table.list tbody tr");
+  await ended(gateway, await ask(gateway, "Why is the sky blue?"));
+  await ended(gateway, await ask(gateway, "Fail, please", { model: "simulator/echo?status=400" }));
+  await operator.sees("Why is the sky blue?");
+  await operator.sees("Fail, please");
+
+  await page.getByLabel("Search").fill("the SKY");
+  await expect.poll(() => rows.count()).toBe(1);
+  expect(new URL(page.url()).hash).toBe("#/requests?q=the+SKY");
+  await page.getByLabel("Search").fill("");
+  await page.getByLabel("State").selectOption("error");
+  await expect.poll(() => rows.count()).toBe(1);
+  await operator.sees("Fail, please");
+  await page.goBack();
+  await page.goBack();
+  await expect.poll(() => page.getByLabel("Search").inputValue()).toBe("the SKY");
+  await page.getByLabel("Search").fill("nobody asked this");
+  await operator.sees("No request is like that.");
+  await page.getByRole("link", { name: "Show all" }).click();
+  await expect.poll(() => rows.count()).toBeGreaterThan(1);
+});
+
+test("the history goes back page by page", async () => {
+  const ids = [];
+  for (let nth = 0; nth < 55; nth++) ids.push(await ask(gateway, `paged ${nth}`, { priority: 9 }));
+  for (const id of ids) await ended(gateway, id);
+  const operator = await signedIn("#/requests?q=paged");
+  const rows = operator.page.locator("table.list tbody tr");
+  await expect.poll(() => rows.count()).toBe(50);
+  await operator.page.getByRole("button", { name: "Show older" }).click();
+  await expect.poll(() => rows.count()).toBe(55);
+  const texts = await rows.locator(".prompt").allTextContents();
+  expect(texts).toEqual(ids.map((_, nth) => `paged ${nth}`).reverse());
+  await operator.sees("That is all.");
+});
+
+test("a request's page plays its log, and text that would be markup stays text", async () => {
+  const id = await ask(gateway, HOSTILE, { model: "simulator/echo?gap=0" });
+  await ended(gateway, id);
+  const operator = await signedIn(`#/requests/${id}`);
+  const { page } = operator;
+  const answer = page.locator(".seen pre");
+  await expect.poll(() => answer.textContent()).toBe(HOSTILE);
+  expect(await page.locator(".messages pre").last().textContent()).toBe(HOSTILE);
+  expect(await page.locator("#root :is(script, img)").count()).toBe(0);
+
+  const slider = page.getByLabel("Events played");
+  const end = Number(await slider.getAttribute("max"));
+  await slider.fill("0");
+  await operator.sees("Before the first event");
+  expect(await answer.textContent()).toBe("");
+  const on = page.getByRole("button", { name: "One event on" });
+  for (let nth = 0; nth < 3; nth++) await on.click();
+  const begun = (await answer.textContent()) ?? "";
+  expect(begun.length).toBeGreaterThan(0);
+  expect(HOSTILE.startsWith(begun)).toBe(true);
+  await page.getByRole("button", { name: "One event back" }).click();
+  expect(await slider.inputValue()).toBe("2");
+
+  await page.getByLabel("Speed").selectOption("500");
+  await page.getByRole("button", { name: "Play" }).click();
+  await expect.poll(() => slider.inputValue()).toBe(String(end));
+  expect(await answer.textContent()).toBe(HOSTILE);
+  await page.getByRole("link", { name: "All requests" }).click();
+  await operator.sees("<script>alert(1)</script>");
+});
+
+test("a request that runs is followed; one that nobody made is not found", async () => {
+  const id = await ask(gateway, "Go on", { model: "simulator/lorem?tokens=60&gap=0.05" });
+  const operator = await signedIn(`#/requests/${id}`);
+  await operator.sees("processing");
+  await operator.sees("completed");
+  await operator.go("#/requests/20261120T224400Z-0b9f6c1e-8f0e-4d55-9c3b-2a7a3a1f0d11");
+  await operator.sees("It may have been kept");
+});
+
+test("a callback that was given up is seen, and made once more when that is confirmed", async () => {
+  receiver.status = 409;
+  const url = `${receiver.origin}/waits?signature=of-the-caller`;
+  await ended(gateway, await ask(gateway, "Call me", { callback_url: url }));
+  const operator = await signedIn();
+  const { page } = operator;
+  await page.getByRole("link", { name: "1 given up" }).click();
+  const row = page.locator("tbody tr").filter({ hasText: "/waits" });
+  await row.getByText("dead").waitFor();
+  expect(await page.content()).not.toContain("of-the-caller");
+
+  receiver.status = 200;
+  await row.getByRole("button", { name: "Replay" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+  expect(await page.getByRole("dialog").count()).toBe(0);
+  expect(receiver.posts.length).toBe(1);
+
+  await row.getByRole("button", { name: "Replay" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Replay" }).click();
+  await operator.sees("No callback is like that.");
+  await page.getByLabel("State").selectOption("delivered");
+  await row.getByText("delivered").waitFor();
+  expect(await row.getByRole("button").count()).toBe(0);
+  expect(new Set(receiver.posts).size).toBe(1);
+  expect(receiver.posts.length).toBe(2);
+});
+
+test("the overview moves with the gateway", async () => {
+  const operator = await signedIn();
+  const tile = (name: string) =>
+    operator.page.locator(".tile", { hasText: name }).locator(".value").textContent();
+  await expect.poll(() => tile("Workers busy")).toBe("0 of 2");
+  const ids = [];
+  for (let nth = 0; nth < 5; nth++) ids.push(await ask(gateway, "Load", { model: SLOW }));
+  await expect.poll(() => tile("Workers busy")).toBe("2 of 2");
+  await expect.poll(() => tile("Waiting")).toBe("3");
+  await operator.page.getByRole("rowheader", { name: "shop" }).waitFor();
+  for (const id of ids)
+    await fetch(`${gateway.origin}/cancel_request/${id}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-App-Code": CODE },
+      body: "{}",
+    });
+  await expect.poll(() => tile("Workers busy")).toBe("0 of 2");
+  await operator.sees("Nothing waits and nothing runs.");
+  await operator.page.getByRole("link", { name: "INVALID_REQUEST" }).waitFor();
+});

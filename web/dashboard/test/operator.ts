@@ -1,0 +1,118 @@
+/** Who sits before the dashboard of a real gateway, in a real browser. */
+
+import { createServer, type Server } from "node:http";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { expect } from "vitest";
+import { CODE, type Gateway } from "../../test/gateway.ts";
+
+/** A page of the gateway's; what its console complains of is kept. */
+export class Operator {
+  readonly page: Page;
+  readonly complaints: string[] = [];
+  readonly #gateway: Gateway;
+
+  private constructor(page: Page, gateway: Gateway) {
+    this.page = page;
+    this.#gateway = gateway;
+    page.on("pageerror", (error) => this.complaints.push(String(error)));
+    page.on("dialog", (dialog) => {
+      this.complaints.push(`a dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+    page.on("console", (message) => {
+      // A refusal that the page explains is in the console all the same.
+      if (message.type() === "error" && !message.text().startsWith("Failed to load resource"))
+        this.complaints.push(message.text());
+    });
+  }
+
+  static async at(
+    browser: Browser,
+    gateway: Gateway,
+    options: BrowserContextOptions = {},
+  ): Promise<Operator> {
+    const context = await browser.newContext({
+      viewport: { width: 1440, height: 900 },
+      ...options,
+    });
+    return new Operator(await context.newPage(), gateway);
+  }
+
+  async go(place = ""): Promise<void> {
+    await this.page.goto(`${this.#gateway.origin}/dashboard${place}`);
+  }
+
+  async signIn(code: string): Promise<void> {
+    await this.page.getByLabel("App code").fill(code);
+    await this.page.getByRole("button", { name: "Sign in" }).click();
+  }
+
+  /** Wait until some text is seen. */
+  async sees(text: string | RegExp): Promise<void> {
+    await this.page.getByText(text).first().waitFor();
+  }
+
+  async leave(): Promise<void> {
+    await this.page.context().close();
+    expect(this.complaints).toEqual([]);
+  }
+}
+
+/** Ask at the job queue; the request's id. */
+export async function ask(
+  gateway: Gateway,
+  request: string,
+  more: Record<string, unknown> = {},
+): Promise<string> {
+  const response = await fetch(`${gateway.origin}/ai_request`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ app_code: CODE, request_type: "ask", request, ...more }),
+  });
+  expect(response.status).toBe(200);
+  return ((await response.json()) as { request_id: string }).request_id;
+}
+
+/** Wait until a request is over. */
+export async function ended(gateway: Gateway, id: string): Promise<void> {
+  await expect
+    .poll(async () => {
+      const response = await fetch(`${gateway.origin}/get_request/${id}`);
+      return ((await response.json()) as { status: string }).status;
+    })
+    .toMatch(/completed|error|cancelled/);
+}
+
+/** Takes callbacks, and answers as it is told. */
+export class Receiver {
+  readonly origin: string;
+  /** The ids of the posts that came. */
+  readonly posts: string[] = [];
+  /** 409 with a text by which n8n says that the workflow is over: no further try is made. */
+  status: 200 | 409 = 200;
+  readonly #server: Server;
+
+  private constructor(server: Server) {
+    this.#server = server;
+    this.origin = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+    server.on("request", (request, response) => {
+      request.resume();
+      request.on("end", () => {
+        this.posts.push(String(request.headers["webhook-id"]));
+        response.writeHead(this.status, { "Content-Type": "application/json" });
+        response.end(JSON.stringify({ message: "The execution has finished already." }));
+      });
+    });
+  }
+
+  static async start(): Promise<Receiver> {
+    const server = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+    return new Receiver(server);
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
