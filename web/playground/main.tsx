@@ -1,11 +1,11 @@
 import { createRoot } from "react-dom/client";
+import "../theme/theme.css";
+import { Access } from "../access/access.ts";
+import { showTheme } from "../theme/theme.ts";
+import { Playground } from "./Playground.tsx";
+
+showTheme();
 
 createRoot(document.getElementById("root") as HTMLElement).render(
-  <main>
-    <h1>Playground</h1>
-    <p>
-      This page is not written yet. Meanwhile: <a href="openapi.json">the API document</a>,{" "}
-      <a href="health">how the gateway is</a>.
-    </p>
-  </main>,
+  <Playground access={new Access()} />,
 );
