@@ -7,16 +7,16 @@ import random
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 from aiohttp import web
 
 from gateway import __version__, webhooks
 from gateway.catalog import PROVIDERS
-from gateway.config import Config, Settings
+from gateway.config import Config, ConfigError, Problem, Settings
 from gateway.conversations import Conversations
 from gateway.doors import Backstage, Doors, Patience
 from gateway.engine.auth import Auth, new_stream_secret
@@ -43,6 +43,9 @@ from gateway.stores.sqlite import SqliteStore
 from gateway.stores.sqlite_conversations import SqliteConversations
 from gateway.surfaces.overview import Sources
 
+if TYPE_CHECKING:
+    from gateway.traces import Tracer
+
 log = structlog.get_logger(__name__)
 
 CORE = web.AppKey("core", Core)
@@ -59,7 +62,8 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     store, conversations = _stores(database)
     providers = providers_of(settings)
     checkup = Checkup(providers, PROVIDERS)
-    observer = Observers(Journal(time.time))
+    tracer = _tracer(settings)
+    observer = Observers(Journal(time.time), *tracer)
     notifier = Notifier(
         store=store,
         dialer=HttpDialer(__version__, timeout_s=settings.callback_timeout),
@@ -111,7 +115,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     app[CORE] = core
     app[RELOADING] = Reloading(config, core, doors)
     doors.install(app)
-    app.cleanup_ctx.append(_life(store, providers, checkup, notifier, core))
+    app.cleanup_ctx.append(_life([*tracer, store, *providers.values(), notifier, checkup, core]))
     app.on_shutdown.append(_farewell(store, notifier, core))
     return app
 
@@ -135,6 +139,31 @@ def providers_of(settings: Settings) -> dict[str, Provider]:
     if key := settings.anthropic_api_key:
         providers.append(Anthropic(key, settings.anthropic_base_url))
     return {provider.name: provider for provider in providers}
+
+
+def _tracer(settings: Settings) -> "list[Tracer]":
+    """One, where traces are wanted.
+
+    Raises:
+        ConfigError: what sends them is not installed.
+    """
+    if settings.otlp_endpoint is None:
+        return []
+    try:
+        from gateway.traces import Tracer
+    except ModuleNotFoundError as error:
+        packages = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+        raise ConfigError(
+            [
+                Problem(
+                    file="gateway.toml",
+                    key="otlp_endpoint",
+                    expected="to find what sends traces",
+                    hint=f"`pip install {packages}` brings it.",
+                )
+            ]
+        ) from error
+    return [Tracer(settings.otlp_endpoint, __version__, time.time)]
 
 
 def _auth(config: Config) -> Auth:
@@ -184,15 +213,8 @@ class Part(Protocol):
 # Life ------------------------------------------------------------------------------------------
 
 
-def _life(
-    store: Store,
-    providers: Mapping[str, Provider],
-    checkup: Checkup,
-    notifier: Notifier,
-    core: Core,
-) -> Callable[[web.Application], AsyncIterator[None]]:
+def _life(parts: list[Part]) -> Callable[[web.Application], AsyncIterator[None]]:
     async def life(app: web.Application) -> AsyncIterator[None]:
-        parts: list[Part] = [store, *providers.values(), notifier, checkup, core]
         for part in parts:
             await part.start()
         yield

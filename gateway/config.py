@@ -108,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[str, rules.word(("debug", "info", "warning", "error"))] = "info"
     log_format: Annotated[str, rules.word(("json", "console"))] = "json"
     debug_mode: Annotated[bool, rules.flag()] = False
+    otlp_endpoint: Annotated[str | None, rules.url(drop="/v1/traces")] = None
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Name and value of each setting, for a person; secrets are only said to be there."""

@@ -27,6 +27,7 @@ from gateway.surfaces.admin_webhooks import AdminWebhooks
 from gateway.surfaces.ai_request import CheckUrl, JobQueue
 from gateway.surfaces.ask import AskDoor
 from gateway.surfaces.assistant import Assistant
+from gateway.surfaces.budget import warn
 from gateway.surfaces.chat import Chat
 from gateway.surfaces.conversations import Archive
 from gateway.surfaces.direct import Direct, carry_headers
@@ -132,10 +133,7 @@ class Doors:
                 routes.append(app.router.add_route("HEAD", route.path, handler))
         cors.install(app, routes, self._pages, local=self._settings.dev_mode)
         app.on_shutdown.append(self._close)
-        app.on_response_prepare.extend((carry_headers, self._warn))
-
-    async def _warn(self, request: web.Request, response: web.StreamResponse) -> None:
-        await self._desk.warn(request, response)
+        app.on_response_prepare.extend((carry_headers, warn(self._core)))
 
     async def _close(self, app: web.Application) -> None:
         self._overviews.close()
@@ -162,7 +160,7 @@ class Doors:
         self._pages.clear()
         self._pages.update(_pages(config))
         self._policies = _policies(config)
-        desk = self._desk = _desk(self._core, config.settings, self._patience)
+        desk = _desk(self._core, config.settings, self._patience)
         self._doors = self._made(desk, config)
         for door in self._doors:
             for route in door.routes:
@@ -295,6 +293,7 @@ def _desk(core: Core, settings: Settings, patience: Patience) -> Desk:
         max_body_bytes=settings.max_body_bytes,
         body_timeout_s=patience.body_s,
         trusted_proxies=tuple(ip_network(each) for each in settings.trusted_proxies),
+        traced=settings.otlp_endpoint is not None,
         local_admin=_is_local(settings),
     )
 

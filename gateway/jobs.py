@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.events import Cancelled, Completed, Expired, Failed, Terminal, ToolCall, Usage, total
 from gateway.messages import Request
+from gateway.trace import Trace
 
 _ID = re.compile(
     r"\d{8}T\d{6}Z-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII
@@ -134,6 +135,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
         idempotency_key: unique within the tenant; None where the caller gave none.
         fingerprint: digest of what was asked, to tell a repeat from another request.
         expires_at: when it stops waiting for a worker.
+        trace: its span; None where nothing is traced.
     """
 
     id: str
@@ -158,6 +160,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     idempotency_key: str | None = None
     fingerprint: str | None = None
     context: dict[str, Any] = {}
+    trace: Trace | None = None
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True, gc=False):

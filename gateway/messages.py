@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from gateway.trace import Trace
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One turn. `content` is text, or OpenAI's list of content parts, passed on unread."""
@@ -29,6 +31,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
         parameters: the sampling parameters by OpenAI's names (temperature, top_p, stop, …).
         tools: JSON Schema tools in OpenAI's form.
         extra: fields for the provider that the gateway does not know.
+        trace: the span in which the provider is asked; None where nothing is traced.
     """
 
     messages: tuple[Message, ...]
@@ -38,6 +41,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     parameters: dict[str, Any] = {}
     tools: tuple[dict[str, Any], ...] = ()
     extra: dict[str, Any] = {}
+    trace: Trace | None = None
 
     @property
     def prompt(self) -> str:

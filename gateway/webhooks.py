@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from gateway.errors import Conflict
 from gateway.jobs import Job
+from gateway.trace import Trace
 
 # Seconds from one attempt to the next; the first attempt is made at once, and the last step
 # repeats until the deadline.
@@ -74,6 +75,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         first_tried_at: when the first POST was made; None before it.
         last_status: the newest answer's HTTP status; None where there was no answer.
         note: what the newest attempt met, with a hint for the owner; never a body or a secret.
+        trace: the job's span; None where nothing is traced.
     """
 
     id: str
@@ -90,6 +92,12 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_tried_at: float | None = None
     last_status: int | None = None
     note: str = ""
+    trace: Trace | None = None
+
+    @property
+    def attempt_trace(self) -> Trace | None:
+        """The span of the newest attempt."""
+        return None if self.trace is None else self.trace.child(f"callback {self.attempts}")
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +132,7 @@ def owed(job: Job, lifetime_s: float) -> Delivery | None:
         url=job.callback.url,
         created_at=job.created_at,
         deadline=job.created_at + lifetime_s,
+        trace=job.trace,
     )
 
 

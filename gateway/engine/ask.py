@@ -60,6 +60,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             idempotency_key=self.idempotency_key,
             fingerprint=self.fingerprint,
             context=self.context,
+            trace=principal.trace and principal.trace.of_job(job_id),
         )
 
 

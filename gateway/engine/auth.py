@@ -18,6 +18,7 @@ from gateway import tenants
 from gateway.errors import Unauthenticated
 from gateway.jobs import Job, Owner
 from gateway.tenants import Tenant
+from gateway.trace import Trace
 
 _ALGORITHM = "HS256"
 _STREAM_AUDIENCE = "stream"
@@ -35,12 +36,14 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         user: the user of the tenant for whom it is asked; None for the tenant itself.
         proven: the user is named by a token, and may be read as nobody else.
         job_id: the one job a stream token may read; None for other credentials.
+        trace: the span in which they ask; None where nothing is traced.
     """
 
     tenant: Tenant
     user: str | None = None
     proven: bool = False
     job_id: str | None = None
+    trace: Trace | None = None
 
     def owner(self, named: str | None = None) -> Owner:
         """Whose a job of this principal is. A token's user beats the one `named` in a body."""

@@ -11,6 +11,7 @@ from gateway.catalog import Model
 from gateway.errors import GatewayError, ProviderError
 from gateway.events import Cancelled, Failed
 from gateway.jobs import Job
+from gateway.messages import Request
 from gateway.webhooks import Delivery
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,7 @@ class Journal:
         waited_s = (job.claimed_at or job.created_at) - job.created_at
         log.info("job_started", job_id=job.id, attempt=job.attempt, waited_s=round(waited_s, 3))
 
-    def asked(self, job: Job, model: Model, now: float) -> None:
+    def asked(self, job: Job, model: Model, request: Request, now: float) -> None:
         log.debug("model_asked", job_id=job.id, model=model.name, provider=model.provider)
 
     def answered(self, job: Job, model: Model) -> None:

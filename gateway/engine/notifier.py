@@ -274,6 +274,8 @@ class Notifier:
         if begun.body is None:
             raise AssertionError("a pending delivery has a body")
         headers = webhooks.sign(begun.id, begun.body, self._keys, now)
+        if (trace := begun.attempt_trace) is not None:
+            headers |= trace.headers()
         task = asyncio.current_task()
         if task is None:
             raise AssertionError("an attempt is a task")

@@ -10,6 +10,7 @@ from typing import Protocol
 from gateway.catalog import Model
 from gateway.errors import GatewayError, ProviderError
 from gateway.jobs import Job
+from gateway.messages import Request
 from gateway.webhooks import Delivery
 
 # Told of every read of one answer: the loop's time, and how many outputs it brought. It is the
@@ -28,7 +29,7 @@ class Observer(Protocol):
         """A worker has begun a job's next attempt."""
         ...
 
-    def asked(self, job: Job, model: Model, now: float) -> Pulse | None:
+    def asked(self, job: Job, model: Model, request: Request, now: float) -> Pulse | None:
         """A model is asked, once, from loop time `now` on; whom to tell of what it says."""
         ...
 
@@ -90,8 +91,8 @@ class Observers:
         for each in self._all:
             each.claimed(job)
 
-    def asked(self, job: Job, model: Model, now: float) -> Pulse | None:
-        pulses = [each.asked(job, model, now) for each in self._all]
+    def asked(self, job: Job, model: Model, request: Request, now: float) -> Pulse | None:
+        pulses = [each.asked(job, model, request, now) for each in self._all]
         return _together([pulse for pulse in pulses if pulse is not None])
 
     def answered(self, job: Job, model: Model) -> None:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from gateway.catalog import Model, fitted
 from gateway.engine.hub import Channel
 from gateway.engine.queue import Ticket
@@ -87,6 +89,8 @@ class Run:
         self.ended = asyncio.Event()
         self.watch = Watch(self, latest)
         self._task: asyncio.Task[object] | None = None
+        # How often a model was asked in this attempt.
+        self._asks = 0
         # What tries cost that failed before they showed anything.
         self._failed: Usage | None = None
         self.parts: list[str] = []
@@ -97,11 +101,19 @@ class Run:
         self.provider: str | None = None
         self.first_token_at: float | None = None
 
-    @property
-    def request(self) -> Request:
-        """What to ask the model whose turn it is. A fallback is asked for what it takes."""
-        request = self.job.request
-        return fitted(request, self.legs[self.leg].model) if self.leg else request
+    def ask(self) -> Request:
+        """What to ask the model whose turn it is, in a span of its own where jobs are traced.
+
+        A fallback is asked for what it takes.
+        """
+        job, request = self.job, self.job.request
+        if self.leg:
+            request = fitted(request, self.legs[self.leg].model)
+        if job.trace is not None:
+            self._asks += 1
+            trace = job.trace.child(f"ask {job.attempt}.{self._asks}")
+            request = msgspec.structs.replace(request, trace=trace)
+        return request
 
     @property
     def shown(self) -> bool:

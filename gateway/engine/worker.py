@@ -255,8 +255,9 @@ class Workers:
         silence_s = self._timeouts.token_s
         channel = run.channel
         watch = run.watch
-        pulse = self._observer.asked(run.job, leg.model, time())
-        async with aclosing(leg.provider.stream(run.request, leg.model.upstream)) as outputs:
+        request = run.ask()
+        pulse = self._observer.asked(run.job, leg.model, request, time())
+        async with aclosing(leg.provider.stream(request, leg.model.upstream)) as outputs:
             async for arrived in outputs:
                 now = time()
                 if pulse is not None:

@@ -51,9 +51,8 @@ class Anthropic:
 
     def stream(self, request: Request, model: str) -> AsyncGenerator[list[Output], None]:
         """Ask once and yield the answer; see Provider.stream."""
-        return read(
-            self._connections.post("/messages", _encode(body(request, model))), Translator()
-        )
+        content = _encode(body(request, model))
+        return read(self._connections.post("/messages", content, request.trace), Translator())
 
     async def check(self) -> None:
         """Ask for the list of models, which needs a good key; see Provider.check."""

@@ -19,6 +19,7 @@ from gateway.events import Delta
 from gateway.providers import Output
 from gateway.providers.dialect import BROKEN, UNREACHABLE, failure, retry_after_s
 from gateway.sse import Decoder, EventTooLarge
+from gateway.trace import Trace
 
 # Bytes of a refusal's body that are worth a log line.
 _MAX_WORDS = 500
@@ -76,13 +77,16 @@ class Connections:
             await session.close()
 
     @asynccontextmanager
-    async def post(self, path: str, content: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def post(
+        self, path: str, content: bytes, trace: Trace | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer to a request in JSON; leaving the block closes what is not read to its end.
 
         Raises:
             ProviderError: there is none, or it is a refusal.
         """
-        async with await self._send("POST", path, content) as response:
+        more = {} if trace is None else trace.headers()
+        async with await self._send("POST", path, content, **more) as response:
             yield response
 
     async def get(self, path: str) -> None:
@@ -95,7 +99,7 @@ class Connections:
             pass
 
     async def _send(
-        self, method: str, path: str, content: bytes | None = None
+        self, method: str, path: str, content: bytes | None = None, **headers: str
     ) -> aiohttp.ClientResponse:
         if self._session is None:
             raise AssertionError("a provider is started before it is asked")
@@ -104,7 +108,7 @@ class Connections:
                 method,
                 f"{self._base_url}{path}",
                 data=content,
-                headers={"Content-Type": "application/json"},
+                headers={"Content-Type": "application/json", **headers},
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError) as error:

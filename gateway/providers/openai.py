@@ -49,7 +49,8 @@ class OpenAI:
     def stream(self, request: Request, model: str) -> AsyncGenerator[list[Output], None]:
         """Ask once and yield the answer; see Provider.stream."""
         content = _encode(body(request, model))
-        return read(self._connections.post("/chat/completions", content), Translator())
+        answer = self._connections.post("/chat/completions", content, request.trace)
+        return read(answer, Translator())
 
     async def check(self) -> None:
         """Ask for the list of models, which needs a good key; see Provider.check."""

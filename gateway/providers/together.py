@@ -21,6 +21,7 @@ from gateway.messages import Request
 from gateway.providers import Output
 from gateway.providers.connections import environment_proxy, read
 from gateway.providers.dialect import UNREACHABLE, Translator, body, failure, retry_after_s
+from gateway.trace import Trace
 
 _RESPONSE = "aiohttp_response"
 
@@ -79,7 +80,7 @@ class Together:
 
     @asynccontextmanager
     async def _answer(self, request: Request, model: str) -> AsyncIterator[aiohttp.ClientResponse]:
-        response = await self._post(_encode(body(request, model)))
+        response = await self._post(_encode(body(request, model)), request.trace)
         try:
             yield response.extensions[_RESPONSE]
         finally:
@@ -94,13 +95,14 @@ class Together:
             raise self._failure(error) from None
         await response.aclose()
 
-    async def _post(self, content: bytes) -> httpx.Response:
+    async def _post(self, content: bytes, trace: Trace | None) -> httpx.Response:
         """The response to a request for a streamed answer, its body unread."""
         try:
             response = await self._opened().post(
                 "/v1/chat/completions",
                 cast_to=httpx.Response,
                 content=content,
+                options={"headers": trace.headers()} if trace else {},
                 stream=True,
                 stream_cls=AsyncStream[object],
             )

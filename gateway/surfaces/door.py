@@ -28,8 +28,9 @@ from gateway.errors import (
 )
 from gateway.nesting import is_too_deep
 from gateway.surfaces import operators
+from gateway.surfaces.budget import PAYER
 from gateway.surfaces.route import Access, Handler, Route
-from gateway.tenants import Tenant
+from gateway.trace import parse
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +48,6 @@ _FAILURES = "1000/minute"
 
 # What the route of a request lets its caller do.
 _ACCESS = web.RequestKey("access", Access)
-# Whose request it is, once that is known.
-_TENANT = web.RequestKey("tenant", Tenant)
 
 
 class Door:
@@ -88,6 +87,7 @@ class Desk:
         max_body_bytes: int,
         body_timeout_s: float,
         trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = (),
+        traced: bool = False,
         local_admin: bool = False,
     ) -> None:
         """Serve all doors of one gateway.
@@ -95,6 +95,7 @@ class Desk:
         Args:
             body_timeout_s: a body that is not whole after this is given up.
             trusted_proxies: peers whose X-Forwarded-* headers are believed.
+            traced: jobs know the span in which they were asked for.
             local_admin: whoever sits at this machine is an operator.
         """
         self.core = core
@@ -102,6 +103,7 @@ class Desk:
         self._max_body_bytes = max_body_bytes
         self._body_timeout_s = body_timeout_s
         self._trusted = trusted_proxies
+        self._traced = traced
         self._local_admin = local_admin
 
     def guarded(self, door: Door, route: Route) -> Handler:
@@ -140,16 +142,6 @@ class Desk:
             except GatewayError as limited:
                 return limited
         return error
-
-    async def warn(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Tell who had a job made that little is left of the budget; for `on_response_prepare`."""
-        tenant = request.get(_TENANT)
-        if tenant is None or tenant.budget is None or response.status >= 400:
-            return
-        if request[_ACCESS] is Access.MAKE and request.method == hdrs.METH_POST:
-            warning = self.core.budgets.warning(tenant)
-            if warning is not None:
-                response.headers["X-Budget-Warning"] = warning
 
     # -- who asks -----------------------------------------------------------------------------
 
@@ -218,10 +210,15 @@ class Desk:
         if principal.job_id is not None and request[_ACCESS] is not Access.READ:
             raise Forbidden("A stream token only reads.")
         origins = principal.tenant.allowed_origins
-        origin = request.headers.get("Origin")
+        headers = request.headers
+        origin = headers.get("Origin")
         if origins is not None and origin is not None and origin not in origins:
             raise Forbidden("This app may not be used from this page.")
-        request[_TENANT] = principal.tenant
+        if request[_ACCESS] is Access.MAKE:
+            request[PAYER] = principal.tenant
+        if self._traced:
+            trace = parse(headers.get("traceparent"), headers.get("tracestate"))
+            return msgspec.structs.replace(principal, trace=trace)
         return principal
 
     # -- where from, where to -----------------------------------------------------------------

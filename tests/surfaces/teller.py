@@ -19,6 +19,7 @@ class Teller:
 
     Attributes:
         bodies: what was asked for, as it came.
+        parents: the span that each was asked in, as its header names it.
         gate: what follows the first chunk is said when this is set.
         left: set when somebody left before the end.
         cuts: so many answers break off after their first chunk.
@@ -26,6 +27,7 @@ class Teller:
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
+        self.parents: list[str | None] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.left = asyncio.Event()
@@ -60,6 +62,7 @@ class Teller:
     async def _tell(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.bodies.append(body)
+        self.parents.append(request.headers.get("traceparent"))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         try:

@@ -1,0 +1,26 @@
+"""The warning on answers to those whose app has spent most of its budget."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import hdrs, web
+
+from gateway.engine.core import Core
+from gateway.tenants import Tenant
+
+HEADER = "X-Budget-Warning"
+
+# Who pays for what a request has made.
+PAYER = web.RequestKey("payer", Tenant)
+
+
+def warn(core: Core) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """What puts the warning on answers that made a job; for `on_response_prepare`."""
+
+    async def prepare(request: web.Request, response: web.StreamResponse) -> None:
+        payer = request.get(PAYER)
+        if payer is not None and request.method == hdrs.METH_POST and response.status < 400:
+            warning = core.budgets.warning(payer)
+            if warning is not None:
+                response.headers[HEADER] = warning
+
+    return prepare
