@@ -1,4 +1,4 @@
-"""The client's types of what goes over the wire, written from the gateway's own.
+"""The browser's types of what goes over the wire, written from the gateway's own.
 
 After a change of the gateway's: python -m tests.client_types
 """
@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from gateway.surfaces.admin_jobs import AdminJob
+from gateway.surfaces.admin_webhooks import DeliveryItems
 from gateway.surfaces.ai_request import Accepted, AiRequest, AiRequestBatch, BatchAccepted
 from gateway.surfaces.ask import AskAnswer, AskRequest
 from gateway.surfaces.assistant import (
@@ -27,9 +29,11 @@ from gateway.surfaces.assistant_data import (
     StatusData,
 )
 from gateway.surfaces.chat import ChatRequest
+from gateway.surfaces.overview import Overview
 from gateway.surfaces.polled import POLLED, Refusal
+from gateway.surfaces.record import Items, RecordError
 
-FILE = Path(__file__).parents[1] / "web" / "client" / "src" / "wire.ts"
+_WEB = Path(__file__).parents[1] / "web"
 
 # What a caller sends, and which of it must be there: a struct lets all be absent, so that who
 # asks is looked at before what is asked.
@@ -57,15 +61,24 @@ TOLD: tuple[type, ...] = (
     *POLLED,
     Refusal,
 )
+# What only the dashboard asks for.
+OPERATORS: tuple[type, ...] = (Overview, Items, AdminJob, DeliveryItems, RecordError)
 _HEAD = """\
 // Written by `python -m tests.client_types` from the gateway's own types: change those.
 """
 
 
-def source() -> str:
-    """The whole file."""
-    _, schemas = msgspec.json.schema_components([*SENT, *TOLD], ref_template="{name}")
-    for kind, needs in SENT.items():
+def sources() -> dict[Path, str]:
+    """Every file, as it is to be."""
+    return {
+        _WEB / "client" / "src" / "wire.ts": _source(SENT, TOLD),
+        _WEB / "dashboard" / "wire.ts": _source({}, OPERATORS),
+    }
+
+
+def _source(sent: dict[type, tuple[str, ...]], told: tuple[type, ...]) -> str:
+    _, schemas = msgspec.json.schema_components([*sent, *told], ref_template="{name}")
+    for kind, needs in sent.items():
         schema = schemas[kind.__name__]
         schema["required"] = list(needs)
         for name in needs:
@@ -121,4 +134,5 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(source(), "utf-8")
+    for file, text in sources().items():
+        file.write_text(text, "utf-8")

@@ -1,8 +1,8 @@
-"""The browser's client knows the gateway's types as they are."""
+"""The browser's side knows the gateway's types as they are."""
 
-from tests.client_types import FILE, source
+from tests.client_types import sources
 
 
-def test_the_client_s_types_are_fresh() -> None:
+def test_the_browser_s_types_are_fresh() -> None:
     """After a change of the gateway's: python -m tests.client_types"""
-    assert FILE.read_text("utf-8") == source()
+    assert {file: file.read_text("utf-8") for file in sources()} == sources()

@@ -33,6 +33,8 @@ export default defineConfig({
     // A data: URL would need room in the Content-Security-Policy.
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 2000,
+    // Those who wrote what is in the pages ask to be named beside it.
+    license: { fileName: "licences.txt" },
     rolldownOptions: {
       input: {
         playground: here("playground/index.html"),

@@ -1,13 +1,13 @@
 /** Callbacks owed, made and given up, and a way to make one once more. */
 
 import { useState } from "react";
-import type { Admin, Delivery, DeliveryState } from "./api.ts";
+import type { Admin, Delivery } from "./api.ts";
 import { Chip } from "./Chip.tsx";
 import { distinct, Select, Text } from "./Filters.tsx";
 import { Older } from "./Older.tsx";
 import { Empty, Failure, Loading, Scroll } from "./Panel.tsx";
 import { href, narrow } from "./place.ts";
-import { ReplayDialog } from "./ReplayDialog.tsx";
+import { AGAIN, ReplayDialog } from "./ReplayDialog.tsx";
 import { usePages } from "./usePages.ts";
 import { When } from "./When.tsx";
 import { lasting, whole } from "./words.ts";
@@ -22,9 +22,6 @@ const STATES = [
   ["delivered_unconfirmed", "unconfirmed"],
   ["dead", "dead"],
 ] as const;
-
-/** What arrived, or is on its way, would only resume whatever the receiver waits for by now. */
-const AGAIN: ReadonlySet<DeliveryState> = new Set(["dead", "delivered_unconfirmed"]);
 
 interface CallbacksProps {
   admin: Admin;

@@ -26,7 +26,7 @@ export function Dashboard() {
   const admin = useMemo(() => new Admin(code), [code]);
   const live = useLive(admin);
   const place = usePlace();
-  const title = TITLES[place.page];
+  const title = place.id || TITLES[place.page];
   useEffect(() => {
     document.title = `${title} · AI streaming gateway`;
   }, [title]);
@@ -81,9 +81,9 @@ function Shown({ place, admin, live }: { place: Place; admin: Admin; live: Live 
 function Line({ live: { line, overview } }: { live: Live }) {
   const words = { connecting: "Connecting …", live: "Live", lost: "Reconnecting …" };
   return (
-    <p className={`line ${line}`} role="status">
+    <p className={`line ${line}`}>
       <span className="dot" aria-hidden="true" />
-      {words[line]}
+      <span role="status">{words[line]}</span>
       {line === "live" && overview && (
         <span className="soft">
           {" "}
@@ -95,12 +95,12 @@ function Line({ live: { line, overview } }: { live: Live }) {
 }
 
 /** What whoever runs the gateway must know, whichever page they look at. */
-function Notices({ live: { line, overview } }: { live: Live }) {
+function Notices({ live: { line, trouble, overview } }: { live: Live }) {
   return (
     <div className="notices" role="alert">
       {line === "lost" && (
         <p className="notice warn">
-          <strong>The line to the gateway is broken.</strong>{" "}
+          <strong>The line to the gateway is broken.</strong> {trouble?.message}{" "}
           {overview
             ? "What you see is as it was; it goes on by itself as soon as the gateway answers."
             : "It is tried again every few seconds. Is the gateway running?"}

@@ -1,7 +1,7 @@
 /** A log played event by event: what a reader of the stream saw, and when in the order. */
 
 import { useEffect, useId, useMemo, useRef, useState } from "react";
-import type { Entry } from "./api.ts";
+import type { LogEvent } from "./api.ts";
 import { Empty } from "./Panel.tsx";
 import { gist, Recording, type Seen } from "./replay.ts";
 import { whole } from "./words.ts";
@@ -10,7 +10,7 @@ const SPEEDS = [5, 20, 100, 500] as const;
 /** So many events are seen around the one that is shown. */
 const AROUND = 9;
 
-export function Player({ entries }: { entries: readonly Entry[] }) {
+export function Player({ entries }: { entries: readonly LogEvent[] }) {
   const recording = useMemo(() => new Recording(entries), [entries]);
   const [at, setAt] = useState(entries.length);
   const [playing, setPlaying] = useState(false);
@@ -141,7 +141,7 @@ function Shown({ seen, over }: { seen: Seen; over: boolean }) {
 }
 
 interface EventsProps {
-  entries: readonly Entry[];
+  entries: readonly LogEvent[];
   at: number;
   go: (to: number) => void;
 }

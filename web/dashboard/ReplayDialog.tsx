@@ -3,6 +3,10 @@
 import { useEffect, useId, useRef, useState } from "react";
 import type { Admin, Delivery } from "./api.ts";
 import { Chip } from "./Chip.tsx";
+import { counted } from "./words.ts";
+
+/** What arrived, or is on its way, would only resume whatever the receiver waits for by now. */
+export const AGAIN: ReadonlySet<Delivery["state"]> = new Set(["dead", "delivered_unconfirmed"]);
 
 interface ReplayProps {
   admin: Admin;
@@ -31,12 +35,11 @@ export function ReplayDialog({ admin, delivery, close }: ReplayProps) {
   return (
     <dialog ref={dialog} className="card" aria-labelledby={title} onClose={() => close(false)}>
       <h2 id={title}>Make this callback once more?</h2>
-      <p className="url">{delivery.url}</p>
+      <p className="address">{delivery.url}</p>
       <p>
-        It is <Chip state={delivery.state} /> after {delivery.attempts}{" "}
-        {delivery.attempts === 1 ? "try" : "tries"}. The same answer is posted again, under the same{" "}
-        <code>webhook-id</code>: a receiver that did get it, and does not look at the id, acts
-        twice.
+        It is <Chip state={delivery.state} /> after {counted(delivery.attempts, "attempt")}. The
+        same answer is posted again, under the same <code>webhook-id</code>: a receiver that did get
+        it, and does not look at the id, acts twice.
       </p>
       {error && (
         <p className="notice bad" role="alert">

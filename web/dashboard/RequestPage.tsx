@@ -1,7 +1,8 @@
 /** One request: what was asked, what came of it, and its log to play. */
 
-import type { ReactNode } from "react";
-import type { Admin, WholeJob } from "./api.ts";
+import { type ReactNode, useEffect, useState } from "react";
+import type { Admin, AdminJob } from "./api.ts";
+import { CallbackPanel } from "./CallbackPanel.tsx";
 import { Chip } from "./Chip.tsx";
 import { Failure, Loading, Panel } from "./Panel.tsx";
 import { Phases } from "./Phases.tsx";
@@ -9,13 +10,21 @@ import { Player } from "./Player.tsx";
 import { href } from "./place.ts";
 import { useAsked } from "./useAsked.ts";
 import { When } from "./When.tsx";
-import { dollars, lasting, whole } from "./words.ts";
+import { counted, dollars, lasting, whole } from "./words.ts";
 
 const AGAIN_MS = 1000;
+const UNDER_WAY: ReadonlySet<string> = new Set(["queued", "processing"]);
+
+/** Whether there is more to come: of the answer, or of its callback. */
+function open({ state, callback }: AdminJob): boolean {
+  return UNDER_WAY.has(state) || callback?.state === "pending" || callback?.state === "waiting";
+}
 
 export function RequestPage({ admin, id }: { admin: Admin; id: string }) {
-  const asked = useAsked((signal) => admin.job(id, signal), id, AGAIN_MS);
+  const [over, setOver] = useState(false);
+  const asked = useAsked((signal) => admin.job(id, signal), id, over ? null : AGAIN_MS);
   const job = asked.value;
+  useEffect(() => setOver(job !== null && !open(job)), [job]);
   return (
     <div className="page">
       <p className="back">
@@ -24,12 +33,18 @@ export function RequestPage({ admin, id }: { admin: Admin; id: string }) {
       <h1 className="id">{id}</h1>
       {asked.error && <Failure error={asked.error} again={asked.ask} />}
       {asked.loading && <Loading what="the request" />}
-      {job && <Whole job={job} />}
+      {job && <Whole job={job} admin={admin} changed={asked.ask} />}
     </div>
   );
 }
 
-function Whole({ job }: { job: WholeJob }) {
+interface WholeProps {
+  job: AdminJob;
+  admin: Admin;
+  changed: () => void;
+}
+
+function Whole({ job, admin, changed }: WholeProps) {
   return (
     <div className="grid">
       <Panel title="What happened" aside={<Chip state={job.state} />} className="full">
@@ -41,17 +56,20 @@ function Whole({ job }: { job: WholeJob }) {
         <Phases job={job} />
         <Facts job={job} />
       </Panel>
-      <Panel title="Asked" aside={`${job.messages.length} messages`}>
-        <Messages messages={job.messages} />
-      </Panel>
-      <Panel title="Replay" aside={`${whole(job.events.length)} events`} className="wide">
+      <div className="stack">
+        <Panel title="Asked" aside={counted(job.messages.length, "message")}>
+          <Messages messages={job.messages} />
+        </Panel>
+        {job.callback && <CallbackPanel admin={admin} delivery={job.callback} changed={changed} />}
+      </div>
+      <Panel title="Replay" aside={counted(job.events.length, "event")} className="wide">
         <Player entries={job.events} />
       </Panel>
     </div>
   );
 }
 
-function Facts({ job }: { job: WholeJob }) {
+function Facts({ job }: { job: AdminJob }) {
   const { usage } = job;
   const facts: [string, ReactNode][] = [
     ["Made", <When key="made" at={job.created_at} />],
@@ -69,15 +87,6 @@ function Facts({ job }: { job: WholeJob }) {
     ["Total", lasting(job.duration_s)],
   ];
   if (job.cost_usd) facts.push(["Cost", dollars(job.cost_usd)]);
-  if (job.callback) {
-    const find = href("callbacks", { app: job.app });
-    facts.push([
-      "Callback",
-      <a key="callback" href={find}>
-        see callbacks
-      </a>,
-    ]);
-  }
   return (
     <dl className="sheet">
       {facts.map(([name, value]) => (
@@ -90,22 +99,22 @@ function Facts({ job }: { job: WholeJob }) {
   );
 }
 
-function Messages({ messages }: { messages: WholeJob["messages"] }) {
+function Messages({ messages }: { messages: AdminJob["messages"] }) {
   return (
     <ol className="messages">
-      {messages.map(({ role, content }, nth) => (
+      {messages.map(({ role, content, tool_calls }, nth) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: they never change their order.
         <li key={nth}>
           <p className="role">{role}</p>
-          <pre dir="auto">{written(content)}</pre>
+          {content && <pre dir="auto">{written(content)}</pre>}
+          {tool_calls && <pre>{written(tool_calls)}</pre>}
         </li>
       ))}
     </ol>
   );
 }
 
-/** A message's text; one of several parts as the JSON that it is. */
+/** A message's text; what is none as the JSON that it is. */
 function written(content: unknown): string {
-  if (typeof content === "string") return content;
-  return content == null ? "" : JSON.stringify(content, null, 2);
+  return typeof content === "string" ? content : JSON.stringify(content, null, 2);
 }

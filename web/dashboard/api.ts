@@ -1,91 +1,12 @@
 /** The gateway's doors for operators: what they answer, and one object that asks them. */
 
-export type JobState = "queued" | "processing" | "completed" | "error" | "cancelled" | "expired";
-export type DeliveryState = "waiting" | "pending" | "delivered" | "delivered_unconfirmed" | "dead";
+import type { AdminJob, DeliveryItem, DeliveryItems, Item, Items, Overview } from "./wire.ts";
 
-/** How the gateway is at one moment. Times are seconds. */
-export interface Overview {
-  uptime_s: number;
-  draining: boolean;
-  version: string;
-  queue: {
-    size: number;
-    capacity: number;
-    oldest_wait_s: number | null;
-    apps: { app: string; waiting: number; running: number }[];
-  };
-  workers: { count: number; busy: number };
-  readers: number;
-  providers: { name: string; status: string }[];
-  breakers: { model: string; provider: string; state: string }[];
-  callbacks: { pending: number; dead: number; delivered: number; oldest_pending_s: number | null };
-  conversations: number;
-  disk: { durable: boolean; low: boolean };
-}
+export type { AdminJob, CalledTool, LogEvent, Overview } from "./wire.ts";
+export type Job = Item;
+export type Delivery = DeliveryItem;
 
-export interface Tokens {
-  prompt_tokens: number;
-  completion_tokens: number;
-  total_tokens: number;
-  estimated: boolean;
-}
-
-/** A job as lists tell it. Times are UTC, seconds since the epoch; `prompt` is its beginning. */
-export interface Job {
-  request_id: string;
-  app: string;
-  user: string | null;
-  door: string;
-  state: JobState;
-  model: string | null;
-  provider: string | null;
-  created_at: number;
-  started_at: number | null;
-  finished_at: number | null;
-  first_token_s: number | null;
-  duration_s: number | null;
-  attempt: number;
-  usage: Tokens | null;
-  error: { code: string; message: string } | null;
-  prompt: string;
-  cost_usd?: number | null;
-}
-
-export interface ToolCall {
-  id: string;
-  name: string;
-  arguments: string;
-}
-
-/** One entry of a job's log. */
-export interface Entry {
-  id: string;
-  event: string;
-  data: Record<string, unknown>;
-}
-
-/** A job with all there is to know of it. */
-export interface WholeJob extends Job {
-  messages: { role: string; content: unknown }[];
-  answer: string | null;
-  tool_calls: ToolCall[];
-  callback: unknown;
-  events: Entry[];
-}
-
-export interface Delivery {
-  request_id: string;
-  delivery_id: string;
-  app: string;
-  url: string;
-  state: DeliveryState;
-  attempts: number;
-  next_at: number | null;
-  last_status: number | null;
-  note: string;
-  created_at: number;
-}
-
+/** What was used, by an app, a model, a user or a day, as `key` says. */
 export interface Spent {
   key: string | null;
   jobs: number;
@@ -127,18 +48,15 @@ export class Admin {
     return this.#json("overview", {}, signal);
   }
 
-  jobs(filters: Filters, signal?: AbortSignal): Promise<{ jobs: Job[]; next: string | null }> {
+  jobs(filters: Filters, signal?: AbortSignal): Promise<Items> {
     return this.#json("jobs", filters, signal);
   }
 
-  job(id: string, signal?: AbortSignal): Promise<WholeJob> {
+  job(id: string, signal?: AbortSignal): Promise<AdminJob> {
     return this.#json(`jobs/${encodeURIComponent(id)}`, {}, signal);
   }
 
-  deliveries(
-    filters: Filters,
-    signal?: AbortSignal,
-  ): Promise<{ deliveries: Delivery[]; next: string | null }> {
+  deliveries(filters: Filters, signal?: AbortSignal): Promise<DeliveryItems> {
     return this.#json("webhooks", filters, signal);
   }
 

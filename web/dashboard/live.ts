@@ -5,8 +5,8 @@ import { type Admin, type Overview, Refused, Unreachable } from "./api.ts";
 
 export interface Listener {
   overview(overview: Overview): void;
-  /** The stream broke; it is tried again after so many milliseconds. */
-  lost(waitMs: number): void;
+  /** The stream broke, or there is none now; it is tried again before long. */
+  lost(error: Error): void;
   /** The gateway does not want this caller; nothing more is tried. */
   refused(error: Refused): void;
 }
@@ -24,6 +24,7 @@ export async function follow(admin: Admin, listener: Listener, signal: AbortSign
     listener.overview(overview);
   };
   while (!signal.aborted) {
+    let lost = new Error("The stream ended.");
     try {
       await read(admin, heard, signal);
     } catch (error) {
@@ -33,9 +34,10 @@ export async function follow(admin: Admin, listener: Listener, signal: AbortSign
         return;
       }
       if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+      lost = error;
     }
     if (signal.aborted) return;
-    listener.lost(waitMs);
+    listener.lost(lost);
     await pause(waitMs, signal);
     waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
   }
@@ -64,7 +66,7 @@ async function read(
       }
     }
   } catch (error) {
-    throw error instanceof Refused ? error : new Unreachable("The stream broke.");
+    throw error instanceof Refused ? error : new Unreachable("The gateway does not answer.");
   } finally {
     clearTimeout(timer);
   }

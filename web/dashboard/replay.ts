@@ -1,15 +1,15 @@
 /** A job's log as something to be played: what a reader had seen after each of its events. */
 
-import type { Entry, ToolCall } from "./api.ts";
+import type { CalledTool, LogEvent } from "./api.ts";
 
 /** What a reader had seen at some point. */
 export interface Seen {
   attempt: number;
   text: string;
-  toolCalls: ToolCall[];
+  toolCalls: CalledTool[];
   model: string;
   /** The event that was the last one so far; undefined before the first. */
-  entry: Entry | undefined;
+  entry: LogEvent | undefined;
 }
 
 interface Step {
@@ -21,13 +21,13 @@ interface Step {
 }
 
 export class Recording {
-  readonly entries: readonly Entry[];
+  readonly entries: readonly LogEvent[];
   readonly #steps: Step[] = [];
   readonly #texts = new Map<number, string>();
-  readonly #toolCalls = new Map<number, ToolCall[]>();
+  readonly #toolCalls = new Map<number, CalledTool[]>();
 
   /** A long log costs its length once; each look at it then costs nothing more. */
-  constructor(entries: readonly Entry[]) {
+  constructor(entries: readonly LogEvent[]) {
     this.entries = entries;
     const pieces = new Map<number, string[]>();
     let step: Step = { attempt: 0, length: 0, toolCalls: 0, model: "" };
@@ -41,7 +41,7 @@ export class Recording {
     for (const [attempt, texts] of pieces) this.#texts.set(attempt, texts.join(""));
   }
 
-  #next(step: Step, { event, data }: Entry, pieces: Map<number, string[]>): Step {
+  #next(step: Step, { event, data }: LogEvent, pieces: Map<number, string[]>): Step {
     if (event === "delta") {
       const text = String(data.text ?? "");
       add(pieces, step.attempt, text);
@@ -78,7 +78,7 @@ function add<T>(lists: Map<number, T[]>, key: number, value: T): void {
 }
 
 /** What an event says, in a line. */
-export function gist({ event, data }: Entry): string {
+export function gist({ event, data }: LogEvent): string {
   if (event === "delta") return JSON.stringify(data.text ?? "");
   return Object.entries(data)
     .filter(([, value]) => value !== null && value !== false && value !== "")

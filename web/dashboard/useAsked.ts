@@ -33,10 +33,9 @@ export function useAsked<T>(
     const over = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const again = () => {
-      if (everyMs !== null) timer = setTimeout(ask, everyMs);
+      if (everyMs !== null) timer = setTimeout(() => (document.hidden ? again() : ask()), everyMs);
     };
     const ask = async () => {
-      if (document.hidden) return again();
       try {
         const value = await latest.current(over.signal);
         if (!over.signal.aborted) setState({ key, value, error: null });

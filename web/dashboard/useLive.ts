@@ -16,11 +16,19 @@ export interface Live {
   /** Oldest first, of the last ten minutes that the page was open. */
   samples: readonly Sample[];
   line: "connecting" | "live" | "lost";
+  /** Why the line is lost. */
+  trouble: Error | null;
   refused: Refused | null;
 }
 
 const KEPT_S = 600;
-const NOTHING: Live = { overview: null, samples: [], line: "connecting", refused: null };
+const NOTHING: Live = {
+  overview: null,
+  samples: [],
+  line: "connecting",
+  trouble: null,
+  refused: null,
+};
 
 export function useLive(admin: Admin): Live {
   const [live, setLive] = useState(NOTHING);
@@ -33,9 +41,10 @@ export function useLive(admin: Admin): Live {
           overview,
           samples: [...recent(samples), sampled(overview)],
           line: "live",
+          trouble: null,
           refused: null,
         })),
-      lost: () => setLive((before) => ({ ...before, line: "lost" })),
+      lost: (trouble: Error) => setLive((before) => ({ ...before, line: "lost", trouble })),
       refused: (refused: Refused) => setLive({ ...NOTHING, refused }),
     };
     void follow(admin, listener, over.signal);

@@ -20,6 +20,10 @@ export const whole = (count: number): string => WHOLE.format(count);
 /** A count, short: 12.3K. */
 export const short = (count: number): string => SHORT.format(count);
 
+/** A count of things: 1 event, 2 events. */
+export const counted = (count: number, of: string): string =>
+  `${whole(count)} ${of}${count === 1 ? "" : "s"}`;
+
 /** Dollars; small sums with as many places as they need to be seen. */
 export function dollars(sum: number | null | undefined): string {
   if (sum == null) return NONE;

@@ -5,6 +5,7 @@ import SwaggerUI from "swagger-ui-dist/swagger-ui-es-bundle.js";
 import "swagger-ui-dist/swagger-ui.css";
 import "../theme/theme.css";
 import "./docs.css";
+import licences from "swagger-ui-dist/swagger-ui-es-bundle.js.LICENSE.txt?url";
 import { Masthead } from "../theme/Masthead.tsx";
 import { showTheme } from "../theme/theme.ts";
 import { followDarkness } from "./darkness.ts";
@@ -12,6 +13,13 @@ import { followDarkness } from "./darkness.ts";
 showTheme();
 followDarkness(document.documentElement, matchMedia("(prefers-color-scheme: dark)"));
 createRoot(document.getElementById("masthead") as HTMLElement).render(<Masthead page="API" />);
+createRoot(document.getElementById("colophon") as HTMLElement).render(
+  <p>
+    Shown by Swagger UI, © SmartBear Software Inc. Licences:{" "}
+    <a href="static/licences.txt">of what the pages are made of</a>,{" "}
+    <a href={licences}>of Swagger UI&apos;s own parts</a>.
+  </p>,
+);
 
 SwaggerUI({
   domNode: document.getElementById("api") as HTMLElement,

@@ -162,6 +162,8 @@ test("a callback that was given up is seen, and made once more when that is conf
   expect(await row.getByRole("button").count()).toBe(0);
   expect(new Set(receiver.posts).size).toBe(1);
   expect(receiver.posts.length).toBe(2);
+  await row.getByRole("link").click();
+  await operator.sees("last answered with 200");
 });
 
 test("the overview moves with the gateway", async () => {

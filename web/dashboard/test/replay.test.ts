@@ -1,8 +1,12 @@
 import { expect, test } from "vitest";
-import type { Entry } from "../api.ts";
+import type { LogEvent } from "../api.ts";
 import { gist, Recording } from "../replay.ts";
 
-const entry = (id: string, event: string, data: Entry["data"] = {}): Entry => ({ id, event, data });
+const entry = (id: string, event: string, data: LogEvent["data"] = {}): LogEvent => ({
+  id,
+  event,
+  data,
+});
 const CALL = { id: "c", name: "map", arguments: "{}" };
 const LOG = [
   entry("1-1", "started"),

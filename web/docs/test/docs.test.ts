@@ -39,6 +39,10 @@ test("every call of the document is listed, nothing comes from elsewhere, nothin
   expect(await page.locator(".opblock").count()).toBe(calls.length);
   expect(new Set(asked)).toEqual(new Set([gateway.origin]));
   expect(complaints).toEqual([]);
+  for (const link of await page.locator("#colophon a").all()) {
+    const answer = await fetch(await link.evaluate((element: HTMLAnchorElement) => element.href));
+    expect([answer.status, await answer.text()]).toEqual([200, expect.stringContaining("MIT")]);
+  }
   await page.close();
 });
 
