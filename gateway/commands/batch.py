@@ -13,21 +13,29 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from gateway.commands import CommandError, batch_files
+from gateway import catalog as catalogs
+from gateway.catalog import Catalog
+from gateway.commands import CommandError, batch_files, configured
 from gateway.commands.batch_files import Defaults, Kept, Question
 from gateway.commands.remote import Call, Refused, Remote, Unreachable, remote
 from gateway.commands.tally import Tally
 from gateway.commands.terminal import say, show_json
+from gateway.errors import UnknownModel
+from gateway.events import Usage
+from gateway.problems import ConfigError, Problem, Report
+from gateway.spending import MICROS, cost
 
 # An answer that takes longer is asked for again, under the same key: it is the same answer.
 _SILENCE_S = 600.0
 # How often in a row one question may find no gateway, and the longest rest between two tries.
 _LOST_MOST = 10
 _REST_MOST_S = 15.0
+# What wants to be waited for longer ends the run, which can be gone on with then.
+_WAIT_MOST_S = 3600.0
 # Another try of the same question may go well.
 _PASSING = {408, 425, 429}
 # They hold for every question: there is no point in the next one.
-_FOR_ALL = {401, 403}
+_FOR_ALL = {401, 402, 403}
 # Behind everybody who waits for an answer.
 _LAST = 9
 
@@ -39,11 +47,12 @@ def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     asked = batch_files.check(source, defaults)
     if target.exists() and target.samefile(source):
         raise CommandError("The answers need a file of their own: OUT is the same as IN.")
-    gateway = remote(typed, environ)
+    gateway, catalog = remote(typed, environ), _catalog(typed, environ)
     with batch_files.kept(target, asked) as answers:
         tally = Tally(total=len(asked), before=len(answers.answered), began_at=time.monotonic())
         say(f"{tally.total} questions, {tally.before} answered before.")
-        batch = Batch(gateway, answers, tally, scope=str(target.resolve()), retries=typed.retries)
+        scope = str(target.resolve())
+        batch = Batch(gateway, answers, tally, catalog, scope=scope, retries=typed.retries)
         rest = (each for each in batch_files.questions(source, defaults))
         try:
             asyncio.run(batch.ask_all(rest, typed.concurrency))
@@ -53,6 +62,27 @@ def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
         finally:
             _sum_up(tally, answers.failures, as_json=typed.json)
     return 1 if tally.failed else 0
+
+
+def _catalog(typed: argparse.Namespace, environ: dict[str, str]) -> Catalog:
+    found: list[Problem] = []
+    sources = configured.read(typed, environ)
+    catalog = catalogs.parse(sources.models, Report(str(sources.folder / "models.toml"), found))
+    if found:
+        raise ConfigError(found)
+    return catalog
+
+
+def _cost(catalog: Catalog, name: str, usage: dict[str, int]) -> float | None:
+    """What an answer cost, in US dollars; None where its model has no price here."""
+    try:
+        model = catalog.resolve(name)
+    except UnknownModel:
+        return None
+    if model.input_price is None and model.output_price is None:
+        return None
+    read, written = usage["prompt_tokens"], usage["completion_tokens"]
+    return cost(Usage(prompt_tokens=read, completion_tokens=written), model) / MICROS
 
 
 def _sum_up(tally: Tally, failures: Path, *, as_json: bool) -> None:
@@ -70,20 +100,28 @@ class Batch:
     """The questions of one run, asked a few at a time."""
 
     def __init__(
-        self, gateway: Remote, answers: Kept, tally: Tally, *, scope: str, retries: int
+        self,
+        gateway: Remote,
+        answers: Kept,
+        tally: Tally,
+        catalog: Catalog,
+        *,
+        scope: str,
+        retries: int,
     ) -> None:
         """Ask nothing yet.
 
         Args:
+            catalog: by whose prices answers are counted.
             scope: what keeps the same question in two batches apart.
             retries: of a question that fails, in this run.
         """
         self._gateway = gateway
         self._answers = answers
         self._tally = tally
+        self._catalog = catalog
         self._scope = scope
         self._retries = retries
-        self._tells_cost = True
         self._not_before = 0.0
         self._note = ""
 
@@ -126,6 +164,8 @@ class Batch:
                 if error.status in _FOR_ALL:
                     raise
                 if error.status in (429, 503) and error.retry_after_s is not None:
+                    if error.retry_after_s > _WAIT_MOST_S:
+                        raise
                     self._rest(error.said, error.retry_after_s)
                     continue
                 attempts += 1
@@ -136,7 +176,7 @@ class Batch:
                     self._answers.fail(question, attempts, told)
                     return
                 await asyncio.sleep(min(_REST_MOST_S, 2.0 ** (attempts - before - 1)))
-        await self._keep(question, completion)
+        self._keep(question, completion)
 
     def _call(self, question: Question, attempts: int) -> Call:
         # The failure of an earlier attempt is what its key stands for: the next has another.
@@ -150,11 +190,11 @@ class Batch:
             silence_s=_SILENCE_S,
         )
 
-    async def _keep(self, question: Question, completion: dict[str, Any]) -> None:
+    def _keep(self, question: Question, completion: dict[str, Any]) -> None:
         request_id = completion["id"].removeprefix("chatcmpl-")
         (choice,) = completion["choices"]
         usage = completion["usage"]
-        cost_usd = await self._cost(request_id)
+        cost_usd = _cost(self._catalog, completion["model"], usage)
         told = {
             "request_id": request_id,
             "answer": choice["message"].get("content") or "",
@@ -167,18 +207,6 @@ class Batch:
         kept = {name: value for name, value in told.items() if value is not None}
         self._answers.answer(question, kept)
         self._tally.count(usage, cost_usd)
-
-    async def _cost(self, request_id: str) -> float | None:
-        """What an answer cost, if the gateway tells; not asked again where it does not."""
-        if not self._tells_cost:
-            return None
-        try:
-            told = await self._gateway.json(Call("GET", f"/history/{request_id}"))
-        except CommandError:
-            told = {}
-        cost_usd: float | None = told.get("cost_usd")
-        self._tells_cost = cost_usd is not None
-        return cost_usd
 
     # -- pace ---------------------------------------------------------------------------------
 

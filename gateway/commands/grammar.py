@@ -177,7 +177,8 @@ def _add_asking(commands: Any) -> None:
         "with id, model, system, max_tokens or any parameter of OpenAI's; or a line of OpenAI's\n"
         "batch files. Answers are added to OUT as they come. The same command again goes on where\n"
         "it was stopped, and tries once more what failed: that is in OUT's neighbour .failed.\n"
-        "Nothing is asked twice within the gateway's RETENTION.\n\n" + _REMOTE,
+        "Nothing is asked twice within the gateway's RETENTION. Costs are by the prices\n"
+        "of models.toml in the folder of the configuration here.\n\n" + _REMOTE,
     )  # fmt: skip
     batch.add_argument("source", metavar="IN", type=Path, help="a file of JSON lines")
     batch.add_argument("target", metavar="OUT", type=Path, help="the answers, by their ids")
@@ -189,6 +190,7 @@ def _add_asking(commands: Any) -> None:
     batch.add_argument(
         "--retries", type=_whole, default=2, metavar="N", help=f"of a failed request {_DEFAULT}"
     )
+    _add_conf(batch)
     _add_remote(batch, "the summary as JSON")
 
 

@@ -9,7 +9,7 @@ class Tally(msgspec.Struct, kw_only=True):
     Attributes:
         total: questions in the file.
         before: of them, answered by earlier runs.
-        cost_usd: None where the gateway told no cost.
+        cost_usd: None where no model had a price.
         began_at: by the clock that `now` is read from.
     """
 

@@ -134,6 +134,32 @@ async def test_a_gateway_that_comes_back_is_waited_for(tmp_path: Path) -> None:
     assert len(read(tmp_path)) == 2
 
 
+async def test_a_limit_that_is_far_off_ends_it(tmp_path: Path) -> None:
+    """Nobody waits for hours at a bar that stands still; the rest is for another run."""
+    where = files(tmp_path, "one", "two")
+    async with Gateway(app_codes=apps(rate_limit="1/day")) as gateway:
+        printed = await typed("batch", *where, "--concurrency", "1", **to(gateway.origin))
+    assert (printed.code, len(read(tmp_path))) == (1, 1)
+    assert "The gateway refused: The limit of 1/day is reached." in printed.err
+
+
+async def test_answers_are_priced_by_the_catalog(tmp_path: Path) -> None:
+    """By the model that answered; one without a price has no cost rather than none."""
+    prices = "input_price = 2.0\noutput_price = 10.0\n"
+    (tmp_path / "models.toml").write_text(
+        f'[models."together/teller"]\nprovider = "together"\n{prices}', "utf-8"
+    )
+    where = files(tmp_path, {"prompt": told("one"), "model": MODEL}, "two")
+    async with Teller() as teller, Gateway(**teller.settings) as gateway:
+        words = ("batch", *where, "--conf", str(tmp_path), "--json")
+        summary = json.loads((await typed(*words, **to(gateway.origin))).out)
+    priced, free = sorted(read(tmp_path), key=lambda line: str(line["id"]))
+    used = priced["usage"]
+    cost_usd = (used["prompt_tokens"] * 2 + used["completion_tokens"] * 10) / 1e6
+    assert priced["cost_usd"] == summary["cost_usd"] == cost_usd
+    assert "cost_usd" not in free
+
+
 async def test_a_wrong_code_ends_it_at_once(tmp_path: Path) -> None:
     """It holds for every line: nothing is written down as a failure."""
     where = files(tmp_path, *("x" for _ in range(50)))
