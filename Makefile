@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test faults check format lint types bench clean
+.PHONY: help demo test faults check format lint types bench web web-test clean
 
 help:
 	@echo "make demo    start the gateway with its built-in simulator (PORT=8080 to choose the port)"
@@ -17,6 +17,7 @@ help:
 	@echo "make faults  the long version of the fault tests: minutes, thousands of aborts"
 	@echo "make check   format, lint, types, then the tests"
 	@echo "make format  put the code in its form"
+	@echo "make web     build the pages and the browser's client into gateway/static (needs Node)"
 	@echo "make bench   CPU time per unit of work, beside a bare aiohttp server"
 
 demo: $(VENV)/runs
@@ -24,6 +25,7 @@ demo: $(VENV)/runs
 
 test: $(VENV)/tests tests/node/node_modules
 	@$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+	@$(if $(TESTS),,$(MAKE) --no-print-directory web-test)
 
 faults: $(VENV)/tests
 	@FAULTS=long $(BIN)/python -m pytest -s tests/e2e tests/faults tests/surfaces/test_openapi_answers.py
@@ -43,6 +45,23 @@ format: $(VENV)/tests
 
 bench: $(VENV)/tests
 	@$(BIN)/python -m bench
+
+# The pages are committed as they are built: Python users never need Node.
+web: web/node_modules
+	@npm run --prefix web --silent build
+
+# Without Node these are left out, and say so; on the build machine nothing is.
+web-test: $(VENV)/tests
+	@if node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null; then \
+		$(MAKE) --no-print-directory web/node_modules && \
+		GATEWAY_PYTHON=$(abspath $(BIN)/python) npm run --prefix web --silent check; \
+	else \
+		echo "The browser's side was not tested: that needs Node 20.19 or newer." >&2; \
+		[ "$$CI" != true ]; fi
+
+web/node_modules: web/package-lock.json
+	@echo "Installing what builds and tests the browser's side (once) …"
+	@npm ci --prefix web --no-audit --no-fund --ignore-scripts --silent && touch $@
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov

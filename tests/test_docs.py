@@ -88,6 +88,8 @@ def test_every_block_is_run_or_plainly_not(name: str) -> None:
         "n8n": {"bash"},
         "openai-sdk": {"python"},
         "eventsource": {"bash", "js"},
+        # By web/client/test/howto.test.ts.
+        "browser-client": {"html", "js"},
         # By tests/test_systemd.py and tests/test_proxies.py.
         "systemd": {"bash"},
         "nginx": {"bash"},

@@ -1,15 +1,14 @@
 /** 200 streams of all doors through proxies that cut at random bytes: in Node and in Chromium. */
 
 import { createServer } from "node:http";
-import { fileURLToPath } from "node:url";
 import type { Browser } from "playwright-core";
-import { build, type Rolldown } from "vite";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Chance } from "../../test/chance.ts";
 import { launchChromium } from "../../test/chromium.ts";
 import { Cutter } from "../../test/cutter.ts";
 import { CODE, Gateway } from "../../test/gateway.ts";
 import * as client from "../src/index.ts";
+import { bundle } from "./bundle.ts";
 import { type Play, play, type Seen } from "./play.ts";
 
 const STREAMS = 200;
@@ -62,13 +61,7 @@ class PageServer {
   }
 
   static async start(): Promise<PageServer> {
-    const configFile = fileURLToPath(new URL("../vite.config.ts", import.meta.url));
-    const built = (await build({
-      configFile,
-      logLevel: "warn",
-      build: { write: false },
-    })) as Rolldown.RolldownOutput;
-    const script = built.output[0].code;
+    const script = await bundle();
     const html = `<!doctype html><script type="module">
       import * as client from "/client.js"; globalThis.client = client; </script>`;
     const server = createServer((request, response) => {
