@@ -116,6 +116,14 @@ class Conversations(Protocol):
         """Forget a conversation; False if it was unknown."""
         ...
 
+    async def forget(self, owner: Owner) -> int:
+        """Forget every conversation of one user; how many there were."""
+        ...
+
+    async def prune(self, before: float) -> int:
+        """Forget the conversations that last changed before that time; how many there were."""
+        ...
+
     async def recent(
         self, tenant: str, user: str | None, before: Place | None, limit: int
     ) -> list[Summary]:

@@ -32,6 +32,7 @@ from gateway.surfaces.chat import Chat
 from gateway.surfaces.conversations import Archive
 from gateway.surfaces.direct import Direct, carry_headers
 from gateway.surfaces.door import Desk, Door
+from gateway.surfaces.history import History
 from gateway.surfaces.openai import Completions
 from gateway.surfaces.openapi import ApiDocument
 from gateway.surfaces.overview import Overviews, Sources
@@ -206,6 +207,7 @@ class Doors:
                 new_uuid=uuid.uuid4,
             ).door,
             archive.door,
+            History(desk, self._conversations).door,
             Health(
                 self._core,
                 self._providers,

@@ -3,6 +3,7 @@
 from collections import Counter, OrderedDict, defaultdict
 
 from gateway.conversations import Conversation, Place, Summary, Turn
+from gateway.jobs import Owner
 
 
 class MemoryConversations:
@@ -44,11 +45,19 @@ class MemoryConversations:
             self._put(tenant, conversation.with_turn(turn, now))
 
     async def delete(self, conversation_id: str) -> bool:
-        tenant = self._tenants.pop(conversation_id, None)
+        tenant = self._tenants.get(conversation_id)
         if tenant is None:
             return False
-        self._characters[tenant] -= self._kept[tenant].pop(conversation_id).characters
+        self._delete([self._kept[tenant][conversation_id]])
         return True
+
+    async def forget(self, owner: Owner) -> int:
+        kept = self._kept[owner.tenant].values()
+        return self._delete([each for each in kept if each.owner == owner])
+
+    async def prune(self, before: float) -> int:
+        kept = [each for tenant in self._kept.values() for each in tenant.values()]
+        return self._delete([each for each in kept if each.updated_at < before])
 
     async def recent(
         self, tenant: str, user: str | None, before: Place | None, limit: int
@@ -63,6 +72,12 @@ class MemoryConversations:
 
     async def count(self) -> int:
         return len(self._tenants)
+
+    def _delete(self, gone: list[Conversation]) -> int:
+        for each in gone:
+            tenant = self._tenants.pop(each.id)
+            self._characters[tenant] -= self._kept[tenant].pop(each.id).characters
+        return len(gone)
 
     def _put(self, tenant: str, conversation: Conversation) -> None:
         kept = self._kept[tenant]

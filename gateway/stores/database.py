@@ -213,8 +213,8 @@ class Database:
         db.set_busy_timeout(10_000)
         db.pragma("synchronous", "full")
         db.pragma("journal_size_limit", _MOST_LOG_BYTES)
-        # What is forgotten is not left to be read in the file.
-        db.pragma("secure_delete", "fast")
+        # What is forgotten is not left to be read in the file, long texts included.
+        db.pragma("secure_delete", True)
         for switch in switches:
             db.pragma(switch, True)
         return db

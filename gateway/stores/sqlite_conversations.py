@@ -21,6 +21,8 @@ from gateway.stores.database import Database
 _encoder = msgspec.json.Encoder()
 _turns = msgspec.json.Decoder(Turn)
 
+# Conversations forgotten in one transaction: others do not wait long behind it.
+_STEP = 100
 # Higher than any place.
 _TOP = Place(inf, "")
 
@@ -73,6 +75,29 @@ class SqliteConversations:
             return seq is not None
 
         return await self._database.write(delete)
+
+    async def forget(self, owner: Owner) -> int:
+        """As the protocol says, in several steps, each of which is atomic by itself."""
+        return await self._forget("tenant = ? AND user IS ?", owner.tenant, owner.user)
+
+    async def prune(self, before: float) -> int:
+        """As the protocol says, in several steps, each of which is atomic by itself."""
+        return await self._forget("updated_at < ?", before)
+
+    async def _forget(self, which: str, *bound: Any) -> int:
+        def forget(db: apsw.Connection) -> int:
+            rows: list[tuple[Any, ...]] = db.execute(
+                f"SELECT seq FROM conversations WHERE {which} LIMIT ?",  # noqa: S608
+                (*bound, _STEP),
+            ).fetchall()
+            for (seq,) in rows:
+                _delete(db, seq)
+            return len(rows)
+
+        gone = 0
+        while step := await self._database.write(forget):
+            gone += step
+        return gone
 
     async def recent(
         self, tenant: str, user: str | None, before: Place | None, limit: int

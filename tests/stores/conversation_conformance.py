@@ -108,3 +108,32 @@ class ConversationConformance:
         whose = [("acme", "ann"), ("acme", "bob"), ("acme", None), ("bank", "ann"), ("x", None)]
         got = [[each.id for each in await store.recent(*who, None, 10)] for who in whose]
         assert got == [[anns.id], [bobs.id], [nobodys.id, bobs.id, anns.id], [other.id], []]
+
+    async def test_everything_of_a_user_can_be_forgotten(self, store: Conversations) -> None:
+        """With all that was said; of another user, another app, or nobody, nothing."""
+        gone = [await created(store, NOW + at) for at in range(150)]
+        await store.append(gone[0].id, turn(1), NOW + 9)
+        kept = [
+            await created(store, user="ann"),
+            await created(store, user=None),
+            await created(store, tenant="other"),
+        ]
+        owner = Owner(tenant="acme", user="zoë")
+        assert await store.forget(owner) == 150
+        assert await store.forget(owner) == 0
+        assert [await store.get(each.id) for each in (*kept, gone[0])] == [*kept, None]
+        await store.append(gone[0].id, turn(2), NOW + 10)
+        assert (await store.get(gone[0].id), await store.count()) == (None, 3)
+        assert await store.forget(Owner(tenant="nobody", user="zoë")) == 0
+
+    async def test_what_rested_for_long_is_forgotten(self, store: Conversations) -> None:
+        """By its newest turn, whosever it is."""
+        old = [await created(store, NOW), await created(store, NOW + 1, tenant="other")]
+        kept = [await created(store, NOW + 2), await created(store, NOW)]
+        await store.append(kept[1].id, turn(1), NOW + 5)
+        assert await store.prune(NOW + 2) == 2
+        assert [await store.get(each.id) for each in old] == [None, None]
+        assert [each.id for each in await store.recent("acme", None, None, 9)] == [
+            kept[1].id,
+            kept[0].id,
+        ]
