@@ -90,9 +90,10 @@ def test_every_block_is_run_or_plainly_not(name: str) -> None:
         "eventsource": {"bash", "js"},
         # By web/client/test/howto.test.ts.
         "browser-client": {"html", "js"},
-        # By tests/test_systemd.py and tests/test_proxies.py.
+        # By test_systemd.py, test_proxies.py and test_containers.py.
         "systemd": {"bash"},
         "nginx": {"bash"},
+        "docker": {"bash"},
     }
     found = re.findall(r"^```(.*)\n(?:.*\n)*?```$", DOCS[name], re.MULTILINE)
     assert set(found) <= SHOWN | run.get(name, set())
