@@ -22,6 +22,7 @@ GatewayError
 │   ├── QueueFull             503  QUEUE_FULL
 │   ├── Draining              503  DRAINING
 │   └── StoreUnavailable      503  STORE_UNAVAILABLE
+│       └── StoreFull         507  STORE_FULL
 └── ProviderError             502  AI_SERVICE_ERROR
     ├── ProviderRateLimited   502  AI_SERVICE_ERROR
     ├── ProviderSpared        502  AI_SERVICE_ERROR
@@ -180,6 +181,14 @@ class Draining(Unavailable):
 class StoreUnavailable(Unavailable):
     code = "STORE_UNAVAILABLE"
     default = "The gateway's store cannot be reached."
+
+
+class StoreFull(StoreUnavailable):
+    """There is room for what runs, and for nothing new."""
+
+    code = "STORE_FULL"
+    status = 507
+    default = "The gateway's disk is nearly full."
 
 
 class ProviderError(GatewayError):

@@ -1,7 +1,7 @@
 """A fixed set of workers: each takes a job from the queue, streams its answer, and ends it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import aclosing, nullcontext, suppress
 from functools import partial
 from random import Random
@@ -33,6 +33,8 @@ Stored = TypeVar("Stored")
 MOST_FAILURES = 3
 # A store that could not be asked is asked again after this, seconds.
 _STORE_AGAIN_S = 1.0
+# A process that stops waits so long for the store to take back what runs, seconds.
+_HAND_BACK_S = 10.0
 
 
 class Workers:
@@ -79,12 +81,18 @@ class Workers:
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._count)]
 
     async def stop(self) -> None:
-        """Hand back what runs, and end the workers. Works unstarted and twice."""
-        await asyncio.gather(*(self._stop(run, HandBack()) for run in tuple(self.runs.values())))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Hand back what runs, and end the workers. Works unstarted and twice.
+
+        What the store does not take in time is left as a process leaves it that is killed.
+        """
+        stops = [asyncio.create_task(self._stop(run, HandBack())) for run in self.runs.values()]
+        if stops:
+            _, late = await asyncio.wait(stops, timeout=_HAND_BACK_S)
+            await _end_all(late)
+        await _end_all(self._tasks)
         self._tasks = []
+        for run in tuple(self.runs.values()):
+            self._drop(run)
 
     async def drain(self) -> None:
         """Wait until the streams under way have ended; hand back at once what would wait."""
@@ -383,3 +391,10 @@ class Workers:
         run.watch.disarm()
         del self.runs[run.job.id]
         run.ended.set()
+
+
+async def _end_all(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import StoreFull
 
 SIZE_BYTES = 64 * 1024 * 1024
 # Of a file system that cannot set room aside by itself, so much is filled at a time.
@@ -61,15 +61,11 @@ class Ballast:
         """See that something new may be taken in.
 
         Raises:
-            StoreUnavailable: what room is left belongs to what runs.
+            StoreFull: what room is left belongs to what runs.
         """
         self.take()
         if not self._held() or self._free(self._path.parent) < self._size_bytes:
-            raise StoreUnavailable(
-                "The gateway's disk is nearly full.",
-                retryable=True,
-                retry_after_s=_RETRY_AFTER_S,
-            )
+            raise StoreFull(retryable=True, retry_after_s=_RETRY_AFTER_S)
 
     @property
     def low(self) -> bool:

@@ -21,6 +21,7 @@ from gateway.errors import (
     OverBudget,
     RateLimited,
     RequestTimeout,
+    StoreFull,
     TooLarge,
     Unauthenticated,
     Unavailable,
@@ -41,7 +42,7 @@ every other by whoever owns it."""
 # What is refused wherever somebody is asked who they are, and wherever a body is read.
 _AT_ANY_DOOR: Refusals = (Unauthenticated, Forbidden, RateLimited, Unavailable)
 # Where a body is read, and what it asks for costs something.
-_OF_A_JOB: Refusals = (OverBudget,)
+_OF_A_JOB: Refusals = (OverBudget, StoreFull)
 _OF_A_BODY: Refusals = (InvalidRequest, RequestTimeout, TooLarge, UnsupportedMediaType)
 
 _APP: list[Item] = [{"bearer": []}, {"appCode": []}]
@@ -94,6 +95,7 @@ _REFUSAL_HEADERS = {
     401: ("WWW-Authenticate", "WwwAuthenticate"),
     429: ("Retry-After", "RetryAfter"),
     503: ("Retry-After", "RetryAfter"),
+    507: ("Retry-After", "RetryAfter"),
 }
 
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -42,14 +42,20 @@ class Server:
         lines: standard output and error, line by line.
     """
 
-    def __init__(self, typed: list[str], environ: Mapping[str, str]) -> None:
-        """Start it. `origin` is known after `listening`."""
+    def __init__(
+        self, typed: list[str], environ: Mapping[str, str], within: Sequence[str] = ()
+    ) -> None:
+        """Start it. `origin` is known after `listening`.
+
+        Args:
+            within: a command that becomes the one that follows it.
+        """
         self.origin = ""
         self.lines: list[str] = []
         # Not a secret of whoever runs the tests, nor a setting: only where programs are.
         path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "run.py"), *typed],
+            [*within, sys.executable, str(ROOT / "run.py"), *typed],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -147,12 +153,14 @@ def simulator(port: int = 0) -> Iterator[Server]:
 
 
 @contextmanager
-def gateway(conf: Path, upstream: str, **settings: str) -> Iterator[Server]:
+def gateway(
+    conf: Path, upstream: str, within: Sequence[str] = (), **settings: str
+) -> Iterator[Server]:
     """A gateway whose Together is at `upstream`; killed at the end.
 
     Whatever happened to it, it has written no traceback.
     """
-    server = Server(["serve", "--conf", str(conf)], environ(conf, upstream) | settings)
+    server = Server(["serve", "--conf", str(conf)], environ(conf, upstream) | settings, within)
     try:
         yield server.listening(lambda line: "gateway_started" in line, _origin)
         crashes = [line for line in server.lines if re.search(r"Traceback|exception\"", line)]

@@ -266,6 +266,28 @@ async def test_what_waits_between_two_tries_does_not_hold_up_a_drain() -> None:
 
 
 @jumping
+@pytest.mark.parametrize("policy", [OnFailure.ERROR, OnFailure.RESTART])
+async def test_a_store_out_of_reach_does_not_hold_up_the_end(policy: OnFailure) -> None:
+    """A process that is told to stop ends soon, streams, ends that wait to be stored and all;
+    the next one finds what it left."""
+    store = KeptStore()
+    plays: dict[str, list[Play]] = {"a": [[Delta(text="Hey"), FOREVER]], "b": [[1.0, *HELLO]]}
+    async with Rig(store=store, **plays) as before:
+        jobs = [await before.submit(model, on_failure=policy) for model in plays]
+        await asyncio.sleep(0.5)
+        store.down = True
+        await asyncio.sleep(1)
+        try:
+            async with asyncio.timeout(15):
+                await before.core.stop()
+        finally:
+            store.down = False
+    async with Rig(store=store, a=[HELLO], b=[HELLO]) as after:
+        for job in jobs:
+            await after.ended(job)
+
+
+@jumping
 async def test_one_process_goes_on_where_another_stopped() -> None:
     """A job handed back by a drain has spent no attempt, and its reader finds one whole text."""
     store = KeptStore()

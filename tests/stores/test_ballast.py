@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import StoreFull
 from gateway.stores.ballast import Ballast, free_bytes
 
 
@@ -20,7 +20,7 @@ class Disk:
 def accepts(disk: Disk) -> bool:
     try:
         disk.ballast.require_room()
-    except StoreUnavailable:
+    except StoreFull:
         return False
     return True
 
@@ -67,7 +67,7 @@ def test_what_was_thrown_off_is_taken_on_again(tmp_path: Path) -> None:
 def test_a_folder_that_is_gone_is_no_room(tmp_path: Path) -> None:
     """It refuses, as for every other reason."""
     ballast = Ballast(tmp_path / "nowhere" / "ballast", 1000)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreFull):
         ballast.require_room()
 
 
