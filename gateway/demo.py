@@ -1,7 +1,7 @@
 """A gateway to try: a simulated model, a made-up app, and lines to paste that work as printed.
 
-Everything is on loopback and gone afterwards. A second, tiny server beside the gateway plays
-the user's side: it serves a page that streams, and takes the gateway's callbacks.
+Everything is on loopback and gone afterwards. The gateway's own playground is the page to open;
+a second, tiny server beside it plays the workflow that waits for a callback.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import secrets
 import socket
 import time
 from base64 import b64encode
-from pathlib import Path
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp import web
@@ -26,25 +26,51 @@ from gateway.tenants import digest
 
 HOST = "127.0.0.1"
 APP = "demo"
-MODEL = "simulator/simulator?gap=0.06"
 PROMPT = "Why is the sky blue?"
 _LOOK_AGAIN_S = 0.05
-_PAGE = Path(__file__).with_name("demo.html")
-# Callbacks that the page can still show; the oldest is forgotten first.
-_CALLBACKS_MOST = 100
+
+# Scripts of the simulator under names that say what to expect.
+MODELS = """
+[providers.simulator]
+parameters = { temperature = [0, 2], top_p = [0, 1], max_tokens = [1], stop = 4, top_k = [0] }
+[models."simulator/simulator"]
+provider = "simulator"
+upstream = "simulator?gap=0.06"
+[models."simulator/markdown"]
+provider = "simulator"
+upstream = "markdown?gap=0.03"
+[models."simulator/echo"]
+provider = "simulator"
+upstream = "echo?gap=0.04"
+[models."simulator/long"]
+provider = "simulator"
+upstream = "lorem?tokens=3000&gap=0.01"
+[models."simulator/acts"]
+provider = "simulator"
+upstream = "simulator?gap=0.04&tools=2"
+[models."simulator/fails-at-first"]
+provider = "simulator"
+upstream = "simulator?gap=0.04&status=503&refuse=2"
+[models."simulator/breaks-off"]
+provider = "simulator"
+upstream = "simulator?gap=0.06&cut=20"
+"""
+MODEL = "simulator/simulator"
+MODES = """
+[modes.chat]
+[modes.generate]
+[modes.edit.actions.replace_text]
+description = "Replace one piece of the user's text by another."
+"""
 
 
-class Visitor:
-    """The user's side of the demo: a page for the browser, and a place for callbacks."""
+class Workflow:
+    """The other side of a callback: a server that waits for one, as n8n does."""
 
-    def __init__(self, gateway: str, keys: tuple[bytes, ...], console: Console) -> None:
-        self._gateway = gateway
+    def __init__(self, keys: tuple[bytes, ...], console: Console) -> None:
         self._keys = keys
         self._console = console
-        self._callbacks: dict[str, bytes] = {}
         site = web.Application()
-        site.router.add_get("/", self._page)
-        site.router.add_get("/callback/{name}", self._called)
         site.router.add_post("/callback/{name}", self._callback)
         self._runner = web.AppRunner(site, access_log=None, shutdown_timeout=1.0)
 
@@ -55,31 +81,10 @@ class Visitor:
     async def stop(self) -> None:
         await self._runner.cleanup()
 
-    async def _page(self, request: web.Request) -> web.Response:
-        nonce = secrets.token_urlsafe(16)
-        text = _PAGE.read_text("utf-8").replace("{{gateway}}", self._gateway)
-        response = web.Response(text=text.replace("{{nonce}}", nonce), content_type="text/html")
-        sockets = self._gateway.replace("http", "ws", 1)
-        response.headers["Content-Security-Policy"] = (
-            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
-            f"img-src data:; connect-src 'self' {self._gateway} {sockets}"
-        )
-        return response
-
-    async def _called(self, request: web.Request) -> web.Response:
-        """The callback that came to that address; 204 while none has."""
-        body = self._callbacks.get(request.match_info["name"])
-        if body is None:
-            return web.Response(status=204)
-        return web.Response(body=body, content_type="application/json")
-
     async def _callback(self, request: web.Request) -> web.Response:
         body = await request.read()
         if not webhooks.verify(request.headers, body, self._keys, time.time()):
             return web.json_response({"message": "The signature is wrong."}, status=401)
-        self._callbacks[request.match_info["name"]] = body
-        if len(self._callbacks) > _CALLBACKS_MOST:
-            self._callbacks.pop(next(iter(self._callbacks)))
         told = json.loads(body)
         self._console.print(
             f"[green]A callback arrived[/], signed: {told.get('output_tokens')} tokens, "
@@ -95,29 +100,29 @@ async def run(port: int) -> int:
         OSError: the port is taken.
     """
     console = Console(highlight=False, soft_wrap=True)
-    with _listener(0) as visitors, _listener(port) as taken:
+    with _listener(0) as callbacks, _listener(port) as taken:
         # Given back below, just before the gateway takes it.
         gateway_port = taken.getsockname()[1]
-        visitor_url, own_url = _url(visitors.getsockname()[1]), _url(gateway_port)
-        config = configure(gateway_port, visitor_url)
+        workflow_url, own_url = _url(callbacks.getsockname()[1]), _url(gateway_port)
+        config = configure(gateway_port, workflow_url)
         logs.configure(secrets=logs.secrets_of(config.settings), level="warning", form="console")
         keys = webhooks.parse_secrets(" ".join(config.settings.callback_secret))
-        visitor = Visitor(own_url, keys, console)
-        await visitor.start(visitors)
+        workflow = Workflow(keys, console)
+        await workflow.start(callbacks)
         taken.close()
         # What the configuration warns of is said below, in the demo's own words.
         serving = asyncio.ensure_future(serve(replace(config, warnings=())))
         try:
             request_id = await _first_request(own_url, serving)
             if request_id is not None:
-                _tell(console, own_url, visitor_url, request_id)
+                _tell(console, own_url, workflow_url, request_id)
             return await serving
         finally:
             serving.cancel()
-            await visitor.stop()
+            await workflow.stop()
 
 
-def configure(port: int, visitor_url: str) -> Config:
+def configure(port: int, workflow_url: str) -> Config:
     """The demo's configuration. It owes nothing to files or the environment.
 
     Its secrets are made here and end with the process; nobody is told the app's code, because
@@ -128,16 +133,17 @@ def configure(port: int, visitor_url: str) -> Config:
     return configs.parse(
         toml=None,
         apps=json.dumps({"app_codes": {f"sha256:{digest(code)}": demo_app}}),
-        models=None,
+        models=MODELS,
+        modes=MODES,
         env={
             "HOST": HOST,
             "SERVER_PORT": str(port),
+            "DATA_DIR": "",
             "ANONYMOUS_APP": APP,
             "DEFAULT_MODEL": MODEL,
             "JWT_SECRET": secrets.token_urlsafe(32),
             "CALLBACK_SECRET": f"whsec_{b64encode(secrets.token_bytes(32)).decode()}",
-            "CALLBACK_ALLOWED_ORIGINS": visitor_url,
-            "ALLOWED_ORIGINS": visitor_url,
+            "CALLBACK_ALLOWED_ORIGINS": workflow_url,
             "DRAIN_TIMEOUT": "1",
             # The printed lines are to work for as long as anybody may leave it running.
             "RETENTION": "86400",
@@ -175,27 +181,36 @@ async def _first_request(url: str, serving: asyncio.Future[int]) -> str | None:
     return None
 
 
-def _tell(console: Console, url: str, visitor_url: str, request_id: str) -> None:
+def _tell(console: Console, url: str, workflow_url: str, request_id: str) -> None:
     """Print what to open and what to paste."""
     console.print(
         "\n[bold]The gateway is running, with a simulated model.[/] Ctrl-C ends it.\n"
         f"It lets everybody on this machine in, as the app “{APP}”.\n\n"
         "[bold]Open in a browser[/]\n"
-        f"  {visitor_url}/  asks, and shows the answer at four doors\n"
-        f"  {url}/health  how the gateway is\n\n"
+        f"  {page(url, workflow_url)}\n"
+        "     asks at every door, and shows the wire beside the answer\n"
+        f"  {url}/chat       a conversation that survives a reload in mid-answer\n"
+        f"  {url}/dashboard  everything that happens, live\n"
+        f"  {url}/docs       every call, to read and to try\n\n"
         "[bold]Paste into another terminal[/]"
     )
-    for what, line in lines(url, visitor_url, request_id):
+    for what, line in lines(url, workflow_url, request_id):
         console.print(f"  [dim]# {what}[/]")
         console.print(f"  {line}\n", markup=False)
 
 
-def lines(url: str, visitor_url: str, request_id: str) -> list[tuple[str, str]]:
+def page(url: str, workflow_url: str) -> str:
+    """The playground, with a place for the callbacks of the n8n door filled in."""
+    # The same resumeUrl means the same request: the page makes another word of it each time.
+    return f"{url}/#resumeUrl={quote(f'{workflow_url}/callback/', safe='')}%7Brandom%7D"
+
+
+def lines(url: str, workflow_url: str, request_id: str) -> list[tuple[str, str]]:
     """What each shell command to try does, and the command itself."""
     # The shell's number makes each paste a request of its own: the same resumeUrl means the same.
     start = (
         f"curl -sS {url}/init-stream -H 'Content-Type: application/json' "
-        f"""-d '{{"prompt": "{PROMPT}", "resumeUrl": "{visitor_url}/callback/'$RANDOM'"}}'"""
+        f"""-d '{{"prompt": "{PROMPT}", "resumeUrl": "{workflow_url}/callback/'$RANDOM'"}}'"""
     )
     stream_url = """python3 -c 'import json, sys; print(json.load(sys.stdin)["streamUrl"])'"""
     return [

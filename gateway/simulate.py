@@ -336,7 +336,7 @@ class Simulation:
         wire = ANTHROPIC if "anthropic-version" in request.headers else OPENAI
         if not _accepted(request, wire):
             return self._refuse(wire, 401, "Incorrect API key provided.")
-        known = ["simulator", "echo", "lorem", "unicode"]
+        known = ["simulator", "echo", "lorem", "markdown", "unicode"]
         if wire is ANTHROPIC:
             models = [{"type": "model", "id": id, "display_name": id} for id in known]
             return web.json_response({"data": models, "has_more": False})

@@ -8,6 +8,7 @@ import stat
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import aiohttp
 import jwt
@@ -216,21 +217,18 @@ async def test_each_line_of_the_demo_works_as_printed() -> None:
         assert await ended(demo, signal.SIGINT) == 0
 
 
-async def test_the_demos_page_may_ask_the_gateway() -> None:
-    """The page is served, and the gateway lets its origin in."""
+async def test_the_demos_page_comes_with_a_place_for_callbacks() -> None:
+    """The page is the gateway's own, and what its address fills in is let through."""
     async with process("demo") as demo, aiohttp.ClientSession() as session:
         printed = " ".join(await lines_until(demo.stdout, "/init-stream"))
-        page = re.findall(r"http://127\.0\.0\.1:\d+", printed)[0]
+        page, fragment = re.findall(r"(http://127\.0\.0\.1:\d+)/#(\S+)", printed)[0]
         async with session.get(page) as response:
-            text = await response.text()
-        gateway = re.findall(r'gateway = "(http://127\.0\.0\.1:\d+)"', text)[0]
-        preflight = {
-            "Origin": page,
-            "Access-Control-Request-Method": "POST",
-            "Access-Control-Request-Headers": "content-type",
-        }
-        async with session.options(f"{gateway}/init-stream", headers=preflight) as response:
-            assert response.headers["Access-Control-Allow-Origin"] == page
+            assert (response.status, response.content_type) == (200, "text/html")
+        place = unquote(fragment.removeprefix("resumeUrl=")).format(random="word")
+        asked = {"prompt": "Hello", "resumeUrl": place}
+        async with session.post(f"{page}/init-stream", json=asked) as response:
+            assert (await response.json())["ok"]
+        await lines_until(demo.stdout, "A callback arrived, signed")
         assert await ended(demo, signal.SIGTERM) == 0
 
 

@@ -6,8 +6,8 @@ A model's name is a script: a text, then parameters as in a URL's query.
     simulator/lorem?tokens=200&gap=0.02      what stands before the last slash does not matter
     lorem?status=429&refuse=2&retry_after=1  refuse twice, then answer
 
-Texts are `echo`, `lorem`, `unicode` and `simulator`, which introduces itself; any other
-name means the last. `Script` lists the parameters. The same scripts are played over HTTP by
+Texts are `echo`, `lorem`, `markdown`, `unicode` and `simulator`, which introduces itself; any
+other name means the last. `Script` lists the parameters. The same scripts are played over HTTP by
 gateway/simulate.py.
 """
 
@@ -28,6 +28,7 @@ from gateway.events import Completed, Delta, ToolCall, Usage
 from gateway.messages import Request, estimate_tokens
 from gateway.providers import Output
 from gateway.providers.dialect import BROKEN, ENDED_EARLY, REPORTED, failure
+from gateway.providers.simulator_texts import text_of
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
@@ -35,11 +36,6 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 # White space belongs to the word after it, so that the tokens joined are the text.
 _TOKEN = re.compile(r"\s*\S+|\s+\Z")
-_LOREM = (
-    "This text comes from a simulator: lorem ipsum dolor sit amet, consectetur adipiscing "
-    "elit, sed do eiusmod tempor incididunt ut labore et dolore magna aliqua."
-)
-_UNICODE = "naïve Żółć 漢字かな שלום 🙂 👩‍👩‍👧‍👦 𝄞 e\u0301"
 
 
 class Fault(StrEnum):
@@ -147,7 +143,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         yield Step(delay, Completed(finish_reason=self._finish(whole > len(words))))
 
     def _words(self, prompt: str) -> list[str]:
-        text = _text(self.text, prompt)
+        text = text_of(self.text, prompt)
         if self.tokens is None:
             return _TOKEN.findall(text)
         words = _TOKEN.findall(f" {text.strip()}")
@@ -172,21 +168,6 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def _first_fault(script: Script) -> tuple[int, Fault] | None:
     places = [(getattr(script, fault), fault) for fault in Fault]
     return min((place for place in places if place[0] is not None), default=None)
-
-
-def _text(name: str, prompt: str) -> str:
-    if name == "echo":
-        return prompt
-    if name == "lorem":
-        return _LOREM
-    if name == "unicode":
-        return _UNICODE
-    asked = f"You wrote: “{prompt[:80]}{'…' if len(prompt) > 80 else ''}”. " if prompt else ""
-    return (
-        "This is the gateway's built-in simulator, not a model: it needs no key and no "
-        f"network, and it knows nothing. {asked}Its words arrive one by one, at about the pace "
-        "of a real model: reload the page in the middle, or cancel, and see what happens."
-    )
 
 
 @lru_cache(maxsize=1024)

@@ -25,7 +25,7 @@ const FIELDS: Record<FieldName, Field> = {
   maxTokens: { label: "Max tokens", placeholder: "Default", kind: "number" },
   mode: { label: "Mode", placeholder: "", kind: "mode" },
   requestType: { label: "Request type", placeholder: "chat", kind: "line" },
-  resumeUrl: { label: "Callback (resumeUrl)", placeholder: "https://…", kind: "line" },
+  resumeUrl: { label: "Callback (resumeUrl)", placeholder: "https://…/{random}", kind: "line" },
 };
 const MODES = ["chat", "generate", "edit"];
 

@@ -34,7 +34,8 @@ const POLL_S = 2;
 /** Ask as the settings say, and read to the end. */
 export function reading(settings: Settings, options: Options): Reading {
   const door = doorOf(settings);
-  const body = door.body(settings) as never;
+  const resumeUrl = settings.resumeUrl.replaceAll("{random}", randomWord());
+  const body = door.body({ ...settings, resumeUrl }) as never;
   switch (door.name) {
     case "assistant":
       return assistant(body, options);
@@ -49,6 +50,11 @@ export function reading(settings: Settings, options: Options): Reading {
     case "job":
       return job(body, options);
   }
+}
+
+/** Makes an address of its own: to the gateway, the same `resumeUrl` is the same request. */
+function randomWord(): string {
+  return Array.from(crypto.getRandomValues(new Uint32Array(2)), (n) => n.toString(36)).join("");
 }
 
 /** Read a job that was made before, at whatever door. */

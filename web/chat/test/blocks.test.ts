@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Block, Blocks } from "./blocks.ts";
+import { type Block, Blocks } from "../markdown/blocks.ts";
 
 const WHOLE = `# Heading
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { heal } from "./heal.ts";
+import { heal } from "../markdown/heal.ts";
 
 test.each([
   ["nothing to do", "nothing to do"],

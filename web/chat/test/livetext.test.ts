@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { type Frames, LiveText } from "./livetext.ts";
-import { Pacer } from "./pacer.ts";
+import { type Frames, LiveText } from "../livetext.ts";
+import { Pacer } from "../pacer.ts";
 
 /** Frames that come when the test says so, 16 ms apart. */
 class ByHand implements Frames {
