@@ -28,7 +28,7 @@ export class Chance {
 
   /** The bytes in pieces of up to `most`. */
   *cuts(bytes: Uint8Array, most: number): Generator<Uint8Array> {
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const end = at + 1 + this.below(most);
       yield bytes.subarray(at, end);
       at = end;
