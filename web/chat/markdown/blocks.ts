@@ -104,7 +104,7 @@ export class Blocks {
   }
 
   #settle(): void {
-    for (let again = true; again; ) {
+    for (let again = true; again;) {
       again = this.#code ? this.#settleCode(this.#code) : this.#settleLines();
     }
     if (!this.#code) this.#settleParagraph();

@@ -49,7 +49,7 @@ function shown(blocks: Blocks): unknown[] {
 
 function fed(text: string, size: (at: number) => number): Blocks {
   const blocks = new Blocks();
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     const next = at + size(at);
     blocks.append(text.slice(at, next));
     at = next;
