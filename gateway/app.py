@@ -29,6 +29,8 @@ from gateway.engine.journal import Journal
 from gateway.engine.limits import Limits
 from gateway.engine.notifier import Notifier
 from gateway.engine.observer import Observers
+from gateway.lag import Lag
+from gateway.metrics import Metrics
 from gateway.providers import Provider
 from gateway.providers.anthropic import Anthropic
 from gateway.providers.openai import OpenAI
@@ -63,7 +65,8 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     providers = providers_of(settings)
     checkup = Checkup(providers, PROVIDERS)
     tracer = _tracer(settings)
-    observer = Observers(Journal(time.time), *tracer)
+    metrics = _metrics(lambda: core)
+    observer = Observers(Journal(time.time), metrics, *tracer)
     notifier = Notifier(
         store=store,
         dialer=HttpDialer(__version__, timeout_s=settings.callback_timeout),
@@ -102,6 +105,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
         ),
         snapshot=database.snapshot if database else None,
         wake=notifier.wake,
+        render=metrics.render,
     )
     doors = Doors(
         core,
@@ -115,7 +119,9 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     app[CORE] = core
     app[RELOADING] = Reloading(config, core, doors)
     doors.install(app)
-    app.cleanup_ctx.append(_life([*tracer, store, *providers.values(), notifier, checkup, core]))
+    lag = Lag(metrics.lagged)
+    parts: list[Part] = [*tracer, lag, store, *providers.values(), notifier, checkup, core]
+    app.cleanup_ctx.append(_life(parts))
     app.on_shutdown.append(_farewell(store, notifier, core))
     return app
 
@@ -139,6 +145,15 @@ def providers_of(settings: Settings) -> dict[str, Provider]:
     if key := settings.anthropic_api_key:
         providers.append(Anthropic(key, settings.anthropic_base_url))
     return {provider.name: provider for provider in providers}
+
+
+def _metrics(core: Callable[[], Core]) -> Metrics:
+    return Metrics(
+        version=__version__,
+        is_app=lambda name: core().auth.tenant(name) is not None,
+        is_model=lambda name: name in core().catalog.by_name,
+        budgets=lambda: core().budgets.shares(core().auth.tenants),
+    )
 
 
 def _tracer(settings: Settings) -> "list[Tracer]":

@@ -23,6 +23,7 @@ from gateway.outbox import Outbox
 from gateway.surfaces import cors
 from gateway.surfaces.admin import Admin, Snapshot
 from gateway.surfaces.admin_jobs import AdminJobs
+from gateway.surfaces.admin_usage import AdminUsage
 from gateway.surfaces.admin_webhooks import AdminWebhooks
 from gateway.surfaces.ai_request import CheckUrl, JobQueue
 from gateway.surfaces.ask import AskDoor
@@ -33,6 +34,7 @@ from gateway.surfaces.conversations import Archive
 from gateway.surfaces.direct import Direct, carry_headers
 from gateway.surfaces.door import Desk, Door
 from gateway.surfaces.history import History
+from gateway.surfaces.metrics import MetricsDoor, Render
 from gateway.surfaces.openai import Completions
 from gateway.surfaces.openapi import ApiDocument
 from gateway.surfaces.overview import Overviews, Sources
@@ -70,12 +72,14 @@ class Backstage(NamedTuple):
     Attributes:
         snapshot: None where there is no database to copy.
         wake: called when a callback is to be sent again.
+        render: writes down what is counted and measured.
     """
 
     outbox: Outbox
     sources: Sources
     snapshot: Snapshot | None
     wake: Callable[[], None]
+    render: Render
 
 
 class Doors:
@@ -231,6 +235,8 @@ class Doors:
         return [
             Admin(self._overviews, behind.snapshot, time.time).door,
             AdminJobs(desk, behind.outbox).door,
+            AdminUsage(self._core).door,
+            MetricsDoor(self._overviews, behind.render).door,
             webhooks.door,
         ]
 

@@ -91,6 +91,11 @@ class Auth:
         """The app is still one of them, under the code it had."""
         return tenant.code_digest in self._by_digest
 
+    @property
+    def tenants(self) -> tuple[Tenant, ...]:
+        """All apps."""
+        return tuple(self._by_name.values())
+
     def tenant(self, name: str) -> Tenant | None:
         """The app of that name."""
         return self._by_name.get(name)

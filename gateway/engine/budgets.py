@@ -4,7 +4,7 @@ The sums are the store's: after a restart they are read from there.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import get_args
 
 import structlog
@@ -75,6 +75,14 @@ class Budgets:
                 retryable=True,
                 retry_after_s=anew_s(budget.per, self._now()),
             )
+
+    def shares(self, tenants: Iterable[Tenant]) -> dict[str, float]:
+        """Which part of its budget each of them has spent that has one."""
+        return {
+            tenant.name: self.spent(tenant) / tenant.budget.micros
+            for tenant in tenants
+            if tenant.budget is not None
+        }
 
     def warning(self, tenant: Tenant) -> str | None:
         """A sentence for callers where most of the budget is spent."""

@@ -7,6 +7,7 @@ import structlog
 from gateway.history import Filter, Page, Place
 from gateway.jobs import Job, Owner
 from gateway.log import EventLog
+from gateway.spending import By, Spent
 from gateway.stores import Store
 
 log = structlog.get_logger(__name__)
@@ -39,6 +40,10 @@ class Records:
     async def page(self, wanted: Filter, before: Place | None, limit: int) -> Page:
         """Jobs in short, newest first, those below a place."""
         return await self._store.history(wanted, before, limit)
+
+    async def spent(self, by: By, since: str, until: str) -> list[Spent]:
+        """What jobs took that ended on those days; see `Store.spent`."""
+        return await self._store.spent(by, since, until)
 
     async def log(self, job: Job) -> EventLog | None:
         """All stored events of a job; None if it has been forgotten meanwhile."""

@@ -112,15 +112,15 @@ PAGING = (
     Parameter("limit", "query", f"At most so many, {_PAGE} where nothing is said.", _Limit),
     Parameter("before", "query", "The `next` of an earlier page: what follows it."),
 )
-_TIME = "{}: UTC, seconds since the epoch or as 2026-11-20T22:44:00Z."
+TIME_SAYS = "{}: UTC, seconds since the epoch or as 2026-11-20T22:44:00Z."
 FILTERS = (
     Parameter("user", "query", "Only this user's.", _Text),
     Parameter("door", "query", "Only those made at this door.", _Text),
     Parameter("state", "query", "Only those in this state.", StateName),
     Parameter("model", "query", "Only those of this model.", _Text),
     Parameter("q", "query", "Only those with this in their id, user or prompt's beginning.", _Text),
-    Parameter("since", "query", _TIME.format("Made no earlier")),
-    Parameter("until", "query", _TIME.format("Made before")),
+    Parameter("since", "query", TIME_SAYS.format("Made no earlier")),
+    Parameter("until", "query", TIME_SAYS.format("Made before")),
     *PAGING,
 )
 
@@ -202,8 +202,8 @@ def wanted(request: web.Request, **of: Any) -> Filter:
             door=text_of(request, "door"),
             state=_state(request),
             model=text_of(request, "model"),
-            since=_time(request, "since"),
-            until=_time(request, "until"),
+            since=time_of(request, "since"),
+            until=time_of(request, "until"),
             text=text_of(request, "q"),
         ),
         **of,
@@ -231,7 +231,12 @@ def _state(request: web.Request) -> State | None:
     return State(name)
 
 
-def _time(request: web.Request, name: str) -> float | None:
+def time_of(request: web.Request, name: str) -> float | None:
+    """A time of the query, in seconds since the epoch; None where there is none.
+
+    Raises:
+        InvalidRequest: it is no time.
+    """
     text = request.query.get(name)
     if not text:
         return None
