@@ -62,11 +62,17 @@ async def test_each_sdk_example_works(number: int, tmp_path: Path, unused_tcp_po
 
 
 @needs_curl
-async def test_metrics_are_read_by_the_line(tmp_path: Path, unused_tcp_port: int) -> None:
-    """Whoever sits at the machine needs no credential."""
+async def test_operators_get_in_as_the_page_says(tmp_path: Path, unused_tcp_port: int) -> None:
+    """The app that the line makes is for operators; on the gateway's machine no code is asked."""
+    quiet = DOCS["dashboard"].replace("--admin\n", "--admin 2>/dev/null\n")
     async with served(tmp_path, unused_tcp_port) as environ:
-        printed = await shell(DOCS["metrics"], environ, unused_tcp_port)
-    assert 'gateway_requests_active{state="queued"} 0.0' in printed
+        printed = await shell(quiet, environ, unused_tcp_port)
+        apps = json.loads((Path(environ["GATEWAY_CONF"]) / "apps.json").read_text("utf-8"))
+    code, told = printed.split("\n", 1)
+    (operators,) = (each for each in apps["app_codes"].values() if each["name"] == "Operators")
+    assert (code.startswith("gw_"), operators["admin"]) == (True, True)
+    assert told.startswith('{"uptime_s":')
+    assert told.endswith('{"deliveries":[],"next":null}')
 
 
 @needs_curl
@@ -94,10 +100,9 @@ def test_every_block_is_run_or_plainly_not(name: str) -> None:
     run = {
         "api": {"bash"},
         "n8n": {"bash"},
+        "dashboard": {"bash"},
         "openai-sdk": {"python"},
         "eventsource": {"bash", "js"},
-        # The latter by test_monitoring.py.
-        "metrics": {"bash", "yaml"},
         # By web/client/test/howto.test.ts.
         "browser-client": {"html", "js"},
         # By test_systemd.py, test_proxies.py and test_containers.py.
