@@ -21,7 +21,7 @@ export function CallbackPanel({ admin, delivery, changed }: CallbackProps) {
       <p className="address">{url}</p>
       <p className="soft small">
         {counted(attempts, "attempt")}
-        {last_status !== null && `, last answered with ${last_status}`}. {note}
+        {last_status !== null && !note && `, last answered with ${last_status}`}. {note}
       </p>
       {AGAIN.has(state) && (
         <div>

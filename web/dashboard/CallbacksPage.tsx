@@ -139,10 +139,7 @@ function Row({ delivery, choose }: { delivery: Delivery; choose: TableProps["cho
       </td>
       <td>{app}</td>
       <td className="number">{whole(attempts)}</td>
-      <td className="note">
-        {last_status ?? (attempts > 0 ? "none" : "–")}
-        {note && <span className="soft"> · {note}</span>}
-      </td>
+      <td className="note">{note || (last_status ?? (attempts > 0 ? "none" : "–"))}</td>
       <td className="act">
         {AGAIN.has(state) && (
           <button type="button" className="button small" onClick={() => choose(delivery)}>

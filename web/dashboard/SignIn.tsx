@@ -10,8 +10,6 @@ interface SignInProps {
   enter: (code: string) => void;
 }
 
-const EXAMPLE = `"sha256:…": { "name": "Operators", "admin": true }`;
-
 export function SignIn({ refused, tried, enter }: SignInProps) {
   const [code, setCode] = useState("");
   const field = useId();
@@ -61,14 +59,14 @@ export function SignIn({ refused, tried, enter }: SignInProps) {
         <details open={refused.status === 403}>
           <summary>Which code?</summary>
           <p>
-            In <code>conf/apps.json</code>, give an app of your own{" "}
-            <code>&quot;admin&quot;: true</code>, and start the gateway again:
+            On the gateway&apos;s machine, this makes an app for operators, and prints its code:
           </p>
-          <pre>{EXAMPLE}</pre>
+          <pre>python run.py app add Operators --admin</pre>
           <p>
-            The code is what <code>python run.py app add Operators</code> printed. It stays in this
-            tab, and goes when you close it or sign out.
+            An app that is there already becomes one with <code>&quot;admin&quot;: true</code> in{" "}
+            <code>conf/apps.json</code>. Either counts from the gateway&apos;s next start on.
           </p>
+          <p>The code stays in this tab, and goes when you close it or sign out.</p>
         </details>
       </form>
     </main>

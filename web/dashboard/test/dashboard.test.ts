@@ -47,7 +47,7 @@ test("who brings a wrong code is told so, and one of another app what to set", a
   await operator.sees("Nobody has this code.");
   await operator.signIn(CODE);
   await operator.sees("This app may not.");
-  await operator.sees(`"admin": true }`);
+  await operator.sees("app add Operators --admin");
   await operator.signIn(ADMIN_CODE);
   await operator.sees(/^Live/);
 
@@ -185,4 +185,20 @@ test("the overview moves with the gateway", async () => {
   await expect.poll(() => tile("Workers busy")).toBe("0 of 2");
   await operator.sees("Nothing waits and nothing runs.");
   await operator.page.getByRole("link", { name: "INVALID_REQUEST" }).waitFor();
+});
+
+test("usage is shared out by app, by model and by user", async () => {
+  await ended(gateway, await ask(gateway, "one two three"));
+  const operator = await signedIn("#/usage?days=7");
+  const { page } = operator;
+  const shop = page.getByRole("row").filter({ hasText: "shop" });
+  await expect
+    .poll(async () => Number(await shop.locator("td").first().textContent()))
+    .toBeGreaterThan(0);
+  await page.getByLabel("By", { exact: true }).selectOption("model");
+  await page.getByRole("link", { name: "simulator/echo?first=0&gap=0.01" }).click();
+  await operator.sees("one two three");
+  expect(new URL(page.url()).hash).toBe(
+    "#/requests?model=simulator%2Fecho%3Ffirst%3D0%26gap%3D0.01",
+  );
 });
