@@ -33,10 +33,11 @@ def show_line(value: Any) -> None:
 
 
 def show_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Columns under their names; a long cell is cut, and None is a dash."""
+    """Columns under their names; None is a dash. On a terminal a long cell is cut."""
     from rich.cells import cell_len
 
-    lines = [list(head), *([_cell(each) for each in row] for row in rows)]
+    most = _CELL_MOST if sys.stdout.isatty() else sys.maxsize
+    lines = [list(head), *([_cell(each, most) for each in row] for row in rows)]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         padded = (
@@ -65,6 +66,6 @@ def clock(at: float | None) -> str | None:
     return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, most: int) -> str:
     text = "-" if value is None else printable(" ".join(str(value).split()))
-    return text if len(text) <= _CELL_MOST else f"{text[: _CELL_MOST - 1]}…"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
