@@ -76,6 +76,14 @@ async def test_operators_get_in_as_the_page_says(tmp_path: Path, unused_tcp_port
 
 
 @needs_curl
+async def test_metrics_are_read_by_the_line(tmp_path: Path, unused_tcp_port: int) -> None:
+    """Whoever sits at the machine needs no credential."""
+    async with served(tmp_path, unused_tcp_port) as environ:
+        printed = await shell(DOCS["metrics"], environ, unused_tcp_port)
+    assert 'gateway_requests_active{state="queued"} 0.0' in printed
+
+
+@needs_curl
 @needs_chromium
 async def test_a_page_reads_by_the_snippet(tmp_path: Path, unused_tcp_port: int) -> None:
     """The shell's lines stream; the page's script shows the whole answer and closes."""
@@ -103,6 +111,8 @@ def test_every_block_is_run_or_plainly_not(name: str) -> None:
         "dashboard": {"bash"},
         "openai-sdk": {"python"},
         "eventsource": {"bash", "js"},
+        # The latter by test_monitoring.py.
+        "metrics": {"bash", "yaml"},
         # By web/client/test/howto.test.ts.
         "browser-client": {"html", "js"},
         # By test_systemd.py, test_proxies.py and test_containers.py.
