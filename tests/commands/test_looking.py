@@ -99,7 +99,7 @@ async def test_operators_see_every_app() -> None:
 async def test_a_callback_that_was_given_up_is_sent_again() -> None:
     """It is listed as dead, shown with what its receiver said, and replayed."""
     async with Receiver() as n8n:
-        n8n.script = [web.Response(status=401)]
+        n8n.script = [web.Response(status=401), web.Response(status=401)]
         url = n8n.wait_for(Execution())
         bare = url.partition("?")[0]
         async with Gateway(CALLBACK_ALLOWED_ORIGINS=n8n.origin) as gateway:
@@ -109,7 +109,7 @@ async def test_a_callback_that_was_given_up_is_sent_again() -> None:
             dead = await _until(here, job_id, "dead")
             assert (dead["last_status"], dead["url"]) == (401, bare)
             listed = await typed("webhooks", "list", "--state", "dead", **here)
-            assert listed.out.splitlines()[1].split()[:5] == [job_id, "shop", "dead", "1", "401"]
+            assert listed.out.splitlines()[1].split()[:5] == [job_id, "shop", "dead", "2", "401"]
             shown = await typed("webhooks", "show", job_id, **here)
             assert f"url       {bare}\n" in shown.out
             replayed = await typed("webhooks", "replay", job_id, **here)
