@@ -12,7 +12,7 @@ from tests.e2e.calls import Inbox
 from tests.e2e.proxy import Proxy
 from tests.e2e.servers import Server, counters, open_streams
 
-SLOW = "together/echo?first=0.02&gap=0.02"
+SLOW = "together/echo?first=0.02&gap=0.06"
 JOBS = 20
 
 
