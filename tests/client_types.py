@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from gateway.surfaces.admin_jobs import AdminJob
+from gateway.surfaces.admin_usage import UsageRows
 from gateway.surfaces.admin_webhooks import DeliveryItems
 from gateway.surfaces.ai_request import Accepted, AiRequest, AiRequestBatch, BatchAccepted
 from gateway.surfaces.ask import AskAnswer, AskRequest
@@ -62,7 +63,14 @@ TOLD: tuple[type, ...] = (
     Refusal,
 )
 # What only the dashboard asks for.
-OPERATORS: tuple[type, ...] = (Overview, Items, AdminJob, DeliveryItems, RecordError)
+OPERATORS: tuple[type, ...] = (
+    Overview,
+    Items,
+    AdminJob,
+    DeliveryItems,
+    UsageRows,
+    RecordError,
+)
 _HEAD = """\
 // Written by `python -m tests.client_types` from the gateway's own types: change those.
 """

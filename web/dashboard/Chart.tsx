@@ -31,7 +31,7 @@ export function Chart({ label, data, curves, height = 200, least = 1 }: Chart) {
   const dark = useDarkness();
   const shape = JSON.stringify(curves.map(({ label, colour, kind }) => [label, colour, kind]));
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: painted anew when it looks different.
+  // Painted anew when it looks different.
   useEffect(() => {
     const element = frame.current as HTMLDivElement;
     const made = new uPlot(

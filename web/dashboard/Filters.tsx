@@ -47,7 +47,7 @@ export function Text({ name, value, placeholder = "", known = [], change }: Text
   const [typed, setTyped] = useState(value);
   const list = useId();
   useEffect(() => setTyped(value), [value]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: only typing starts the clock.
+  // Only typing starts the clock.
   useEffect(() => {
     if (typed.trim() === value) return;
     const timer = setTimeout(() => change(typed.trim()), TYPING_MS);

@@ -144,7 +144,7 @@ function Meter({ share }: { share: number }) {
   );
 }
 
-/** What today has taken so far; nothing where the gateway does not count it. */
+/** What today has taken so far. */
 function Today({ admin }: { admin: Admin }) {
   const today = useAsked(
     async (signal) => (await admin.usage({ by: "day", since: midnight() }, signal)).rows,
@@ -156,7 +156,7 @@ function Today({ admin }: { admin: Admin }) {
     (sum, row) => sum + row.prompt_tokens + row.completion_tokens,
     0,
   );
-  const cost = today.value.reduce((sum, row) => sum + (row.cost_usd ?? 0), 0);
+  const cost = today.value.reduce((sum, row) => sum + row.cost_usd, 0);
   return (
     <Tile
       name="Tokens today"

@@ -103,7 +103,7 @@ function Messages({ messages }: { messages: AdminJob["messages"] }) {
   return (
     <ol className="messages">
       {messages.map(({ role, content, tool_calls }, nth) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: they never change their order.
+        // They never change their order.
         <li key={nth}>
           <p className="role">{role}</p>
           {content && <pre dir="auto">{written(content)}</pre>}

@@ -1,7 +1,7 @@
 /** Tokens and what they cost: by day, by app, by model, by user. */
 
 import { useMemo } from "react";
-import { type Admin, Refused, type Spent } from "./api.ts";
+import type { Admin, Spent } from "./api.ts";
 import { Chart, type Curve } from "./Chart.tsx";
 import { Select } from "./Filters.tsx";
 import { Empty, Failure, Loading, Panel, Scroll } from "./Panel.tsx";
@@ -42,14 +42,6 @@ export function UsagePage({ admin, filters }: UsageProps) {
     (await admin.usage({ by, since: firstDay(Number(days)) }, signal)).rows;
   const daily = useAsked(ask("day"), `day ${days}`, AGAIN_MS);
   const shared = useAsked(ask(by), `${by} ${days}`, AGAIN_MS);
-  if (daily.error instanceof Refused && daily.error.status === 404) {
-    return (
-      <div className="page">
-        <h1>Usage</h1>
-        <Empty>This gateway does not count usage.</Empty>
-      </div>
-    );
-  }
   return (
     <div className="page">
       <h1>Usage</h1>
@@ -75,7 +67,7 @@ const tokens = (row: Spent) => row.prompt_tokens + row.completion_tokens;
 function Days({ rows, days }: { rows: readonly Spent[]; days: number }) {
   const { at, used, spent, priced } = useMemo(() => everyDay(rows, days), [rows, days]);
   const total = rows.reduce((sum, row) => sum + tokens(row), 0);
-  const cost = rows.reduce((sum, row) => sum + (row.cost_usd ?? 0), 0);
+  const cost = rows.reduce((sum, row) => sum + row.cost_usd, 0);
   const jobs = rows.reduce((sum, row) => sum + row.jobs, 0);
   return (
     <div className="grid halves">
@@ -121,7 +113,9 @@ function everyDay(rows: readonly Spent[], days: number) {
 
 function Shares({ rows, by }: { rows: readonly Spent[]; by: string }) {
   const name = BY.find(([value]) => value === by)?.[1] ?? by;
-  const sorted = [...rows].sort((one, other) => tokens(other) - tokens(one));
+  const sorted = [...rows].sort(
+    (one, other) => other.cost_usd - one.cost_usd || tokens(other) - tokens(one),
+  );
   const priced = rows.some(({ cost_usd }) => cost_usd);
   if (!rows.length) return <Empty>Nothing was asked in this time.</Empty>;
   return (
@@ -140,13 +134,14 @@ function Shares({ rows, by }: { rows: readonly Spent[]; by: string }) {
           </thead>
           <tbody>
             {sorted.map((row) => (
-              <tr key={row.key ?? ""}>
+              <tr key={`${row.app ?? ""}/${row.key ?? ""}`}>
                 <th scope="row" className="model">
                   {row.key ? (
-                    <a href={href("requests", { [by]: row.key })}>{row.key}</a>
+                    <a href={href("requests", { app: row.app ?? "", [by]: row.key })}>{row.key}</a>
                   ) : (
                     <span className="soft">none</span>
                   )}
+                  {row.app && <span className="soft"> · {row.app}</span>}
                 </th>
                 <td className="number">{whole(row.jobs)}</td>
                 <td className="number">{whole(row.prompt_tokens)}</td>

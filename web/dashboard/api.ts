@@ -1,19 +1,20 @@
 /** The gateway's doors for operators: what they answer, and one object that asks them. */
 
-import type { AdminJob, DeliveryItem, DeliveryItems, Item, Items, Overview } from "./wire.ts";
+import type {
+  AdminJob,
+  DeliveryItem,
+  DeliveryItems,
+  Item,
+  Items,
+  Overview,
+  UsageRow,
+  UsageRows,
+} from "./wire.ts";
 
 export type { AdminJob, CalledTool, LogEvent, Overview } from "./wire.ts";
 export type Job = Item;
 export type Delivery = DeliveryItem;
-
-/** What was used, by an app, a model, a user or a day, as `key` says. */
-export interface Spent {
-  key: string | null;
-  jobs: number;
-  prompt_tokens: number;
-  completion_tokens: number;
-  cost_usd?: number | null;
-}
+export type Spent = UsageRow;
 
 /** What is asked of a list; what is empty or absent is not asked. */
 export type Filters = Readonly<Record<string, string | number | undefined>>;
@@ -60,7 +61,7 @@ export class Admin {
     return this.#json("webhooks", filters, signal);
   }
 
-  usage(filters: Filters, signal?: AbortSignal): Promise<{ rows: Spent[] }> {
+  usage(filters: Filters, signal?: AbortSignal): Promise<UsageRows> {
     return this.#json("usage", filters, signal);
   }
 

@@ -28,7 +28,7 @@ export function useAsked<T>(
   const [turn, setTurn] = useState(0);
   const latest = useRef(question);
   latest.current = question;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `turn` asks the same again.
+  // `turn` asks the same again.
   useEffect(() => {
     const over = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;

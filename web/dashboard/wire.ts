@@ -187,6 +187,21 @@ export interface Tokens {
   total_tokens: number;
 }
 
+/** One app, user, model or day; `key` is null for the jobs of no user. */
+export interface UsageRow {
+  app?: string | undefined;
+  completion_tokens: number;
+  cost_usd: number;
+  jobs: number;
+  key: string | null;
+  prompt_tokens: number;
+}
+
+/** The sums, the dearest first; days in their order. */
+export interface UsageRows {
+  rows: UsageRow[];
+}
+
 /** How many there are, and how many have a job. */
 export interface WorkerLoad {
   busy: number;

@@ -9,9 +9,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const VENV = join(ROOT, ".venv/bin/python");
-const PYTHON = process.env.GATEWAY_PYTHON ?? (existsSync(VENV) ? VENV : "python3");
+export const PYTHON = process.env.GATEWAY_PYTHON ?? (existsSync(VENV) ? VENV : "python3");
 /** For a start: far longer than it takes. */
 const PATIENCE = 30_000;
 

@@ -4,7 +4,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { launchChromium } from "../../test/chromium.ts";
 import { ADMIN_CODE, CODE, Gateway } from "../../test/gateway.ts";
-import { ask, ended, Operator, Receiver } from "./operator.ts";
+import { ask, ended, Operator, Provider, Receiver } from "./operator.ts";
 
 const SLOW = "simulator/lorem?tokens=400&gap=0.05";
 const HOSTILE = `<script>alert(1)</script><img src=x onerror="alert(2)"> "quoted" ${"&amp;"} ‮txet`;
@@ -12,13 +12,20 @@ const HOSTILE = `<script>alert(1)</script><img src=x onerror="alert(2)"> "quoted
 let browser: Browser;
 let gateway: Gateway;
 let receiver: Receiver;
+let provider: Provider;
 
 beforeAll(async () => {
-  receiver = await Receiver.start();
+  [receiver, provider] = await Promise.all([Receiver.start(), Provider.start()]);
   [browser, gateway] = await Promise.all([
     launchChromium(),
     Gateway.start({
-      environ: { CALLBACK_ALLOWED_ORIGINS: receiver.origin, LOCAL_ADMIN: "false", WORKERS: "2" },
+      environ: {
+        CALLBACK_ALLOWED_ORIGINS: receiver.origin,
+        LOCAL_ADMIN: "false",
+        WORKERS: "2",
+        OPENAI_API_KEY: "any-word",
+        OPENAI_BASE_URL: provider.origin,
+      },
     }),
   ]);
 });
@@ -27,6 +34,7 @@ afterAll(async () => {
   await browser?.close();
   await gateway?.close();
   await receiver?.close();
+  await provider?.close();
 });
 
 async function signedIn(place = ""): Promise<Operator> {
@@ -201,4 +209,19 @@ test("usage is shared out by app, by model and by user", async () => {
   expect(new URL(page.url()).hash).toBe(
     "#/requests?model=simulator%2Fecho%3Ffirst%3D0%26gap%3D0.01",
   );
+});
+
+test("what has a price has a cost: today's, by day, by app, and of the request itself", async () => {
+  const id = await ask(gateway, "What is dear?", { model: "gpt-4o-mini" });
+  await ended(gateway, id);
+  const operator = await signedIn();
+  const { page } = operator;
+  const today = page.locator(".tile", { hasText: "Tokens today" });
+  await today.getByRole("link", { name: "$" }).click();
+  await operator.sees("Cost by day");
+  await page.getByRole("row").filter({ hasText: "shop" }).getByText("$").waitFor();
+  await operator.go(`#/requests/${id}`);
+  await page.locator(".sheet div", { hasText: "Cost" }).getByText("$").waitFor();
+  await operator.go("#/requests");
+  await page.getByRole("columnheader", { name: "Cost" }).waitFor();
 });

@@ -1,9 +1,12 @@
 /** Who sits before the dashboard of a real gateway, in a real browser. */
 
+import { type ChildProcess, spawn } from "node:child_process";
 import { createServer, type Server } from "node:http";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { expect } from "vitest";
-import { CODE, type Gateway } from "../../test/gateway.ts";
+import { CODE, type Gateway, PYTHON, ROOT } from "../../test/gateway.ts";
 
 /** A page of the gateway's; what its console complains of is kept. */
 export class Operator {
@@ -81,6 +84,36 @@ export async function ended(gateway: Gateway, id: string): Promise<void> {
       return ((await response.json()) as { status: string }).status;
     })
     .toMatch(/completed|error|cancelled/);
+}
+
+/** A provider that is only simulated, but asked over its wire, and has a price. */
+export class Provider {
+  readonly origin: string;
+  readonly #process: ChildProcess;
+
+  private constructor(origin: string, child: ChildProcess) {
+    this.origin = origin;
+    this.#process = child;
+  }
+
+  static async start(): Promise<Provider> {
+    const child = spawn(PYTHON, [join(ROOT, "run.py"), "simulate"], {
+      cwd: ROOT,
+      env: { PATH: process.env.PATH ?? "", PYTHONUNBUFFERED: "1" },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    for await (const line of createInterface({ input: child.stdout })) {
+      const [origin] = /http:\/\/[\d.:]+/.exec(line) ?? [];
+      if (origin) return new Provider(origin, child);
+    }
+    throw new Error("the simulated provider did not start");
+  }
+
+  async close(): Promise<void> {
+    const ended = new Promise((resolve) => this.#process.once("exit", resolve));
+    this.#process.kill("SIGKILL");
+    await ended;
+  }
 }
 
 /** Takes callbacks, and answers as it is told. */
