@@ -109,16 +109,20 @@ def test_every_block_is_run_or_plainly_not(name: str) -> None:
         "api": {"bash"},
         "n8n": {"bash"},
         "dashboard": {"bash"},
+        # By test_keeping_page.py.
+        "keep-and-forget": {"bash"},
         "openai-sdk": {"python"},
         "eventsource": {"bash", "js"},
         # The latter by test_monitoring.py.
         "metrics": {"bash", "yaml"},
         # By web/client/test/howto.test.ts.
         "browser-client": {"html", "js"},
-        # By test_systemd.py, test_proxies.py and test_containers.py.
+        # Each by a file of tests of its own.
         "systemd": {"bash"},
         "nginx": {"bash"},
         "docker": {"bash"},
+        "first-stream": {"bash", "python", "html"},
+        "litellm": {"bash", "python", "toml", "yaml"},
     }
     found = re.findall(r"^```(.*)\n(?:.*\n)*?```$", DOCS[name], re.MULTILINE)
     assert set(found) <= SHOWN | run.get(name, set())
