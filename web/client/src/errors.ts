@@ -17,6 +17,8 @@ const ADVICE = {
   protocol: "Check the gateway's address: what answers there is no gateway.",
 } as const;
 
+const LATER = /limited|busy|expired|timeout|network/;
+
 export type ErrorKind = keyof typeof ADVICE;
 
 export interface ErrorDetails {
@@ -31,32 +33,25 @@ export interface ErrorDetails {
 
 /** What a call throws, but for the reason of the caller's own AbortSignal, thrown as it is. */
 export class GatewayError extends Error {
-  override readonly name = "GatewayError";
-  readonly kind: ErrorKind;
+  declare readonly kind: ErrorKind;
   /** One sentence for a person: what to do now. */
-  readonly advice: string;
+  declare readonly advice: string;
   /** The gateway's own word for it, such as RATE_LIMITED. */
-  readonly code: string | undefined;
+  declare readonly code: string | undefined;
   /** The HTTP status; undefined where there was no answer, or the stream told it. */
-  readonly status: number | undefined;
+  declare readonly status: number | undefined;
   /** The part of the request that is at fault. */
-  readonly field: string | undefined;
+  declare readonly field: string | undefined;
   /** The same request, made anew, may succeed. */
-  readonly retryable: boolean;
+  declare readonly retryable: boolean;
   /** How long to wait before that, where the gateway knows. */
-  readonly retryAfterMs: number | undefined;
-  readonly requestId: string | undefined;
+  declare readonly retryAfterMs: number | undefined;
+  declare readonly requestId: string | undefined;
 
   constructor(kind: ErrorKind, message: string, details: ErrorDetails = {}) {
-    super(message, { cause: details.cause });
-    this.kind = kind;
-    this.advice = ADVICE[kind];
-    this.code = details.code;
-    this.status = details.status;
-    this.field = details.field;
-    this.retryable = details.retryable ?? /limited|busy|expired|timeout|network/.test(kind);
-    this.retryAfterMs = details.retryAfterMs;
-    this.requestId = details.requestId;
+    const { cause, retryable = LATER.test(kind), ...more } = details;
+    super(message, { cause });
+    Object.assign(this, { name: "GatewayError", kind, advice: ADVICE[kind], retryable }, more);
   }
 }
 

@@ -136,8 +136,8 @@ export class Line implements Connection {
       this.#openedAt = this.#heardAt = Date.now();
       this.requestId = response.headers.get("X-Request-Id") ?? this.requestId;
       const ms = this.#openedAt - begun;
-      const { status } = response;
-      this.#debug({ type: "response", connection: id, status, ms, ...told(this.requestId) });
+      const { requestId } = this;
+      this.#debug({ type: "response", connection: id, status: response.status, ms, requestId });
       return response;
     } finally {
       clearTimeout(timer);
@@ -281,5 +281,3 @@ function wakers(): [EventTarget, string][] {
 // `crypto.randomUUID` is there only where a page came by https.
 const randomKey = () =>
   crypto.getRandomValues(new Uint32Array(4)).reduce((key, each) => key + each.toString(36), "");
-
-const told = (requestId: string | undefined) => (requestId === undefined ? {} : { requestId });

@@ -73,6 +73,12 @@ export interface Connection {
 
 export type DebugEntry =
   | { type: "request"; connection: number; method: string; url: string; lastEventId: string }
-  | { type: "response"; connection: number; status: number; ms: number; requestId?: string }
+  | {
+      type: "response";
+      connection: number;
+      status: number;
+      ms: number;
+      requestId: string | undefined;
+    }
   | { type: "event"; connection: number; event: string; id: string; length: number }
   | { type: "status"; connection: number; status: Status };

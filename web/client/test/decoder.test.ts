@@ -66,10 +66,10 @@ test("Events are the same, wherever their bytes are cut.", () => {
 
 test("A large event costs as much as its bytes, however small the pieces.", () => {
   const chance = new Chance();
-  const data = "x".repeat(4_000_000);
+  const data = "x".repeat(16_000_000);
   const begun = performance.now();
   const [event] = decoded(chance.cuts(utf8.encode(`data: ${data}\n\n`), 2_000));
   expect(event?.data.length).toBe(data.length);
-  // To search all that came before with every piece would take ten times as long.
-  expect(performance.now() - begun).toBeLessThan(2_000);
+  // It takes a second; to search all that came before with every piece takes minutes.
+  expect(performance.now() - begun).toBeLessThan(30_000);
 });
