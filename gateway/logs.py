@@ -33,13 +33,22 @@ _SECRET_KEY = re.compile(
     r"secret|password|authorization|cookie|(?:token|app_?code|api_?key|credential)s?$"
 )
 _SHAPES = (
-    r"(?<=access_token=)[^&\s\"'<>]+",
+    # In a URL's query.
+    r"(?:(?<=[Tt]oken=)|(?<=signature=)|(?<=app_code=)|(?<=api_key=)|(?<=password=))"
+    r"[^&\s\"'<>]+",
+    r"(?<=://)[^/@\s\"']{1,300}(?=@)",  # user:password@ of an address
+    r"(?<=uthorization: Basic )[\w+/=-]+",
+    # In JSON, which is an app's own choice of code: nothing else tells that it is one.
+    r"(?:(?<=\"app_code\":\")|(?<=\"app_code\": \"))[^\"]+",
     r"(?<=[Bb]earer )\s*[^\s\"',]+",
     r"\beyJ[\w-]+\.[\w-]+\.[\w-]*",  # a JWT
     r"\b(?:gw_|whsec_|sk-|gsk_|tgp_)[\w+/=-]{8,}",
 )
 # What a text must hold for one of the shapes to be in it.
-_MARKS = ("access_token=", "earer ", "eyJ", "gw_", "whsec_", "sk-", "gsk_", "tgp_")
+_MARKS = (
+    *("oken=", "signature=", "app_code", "api_key=", "password=", "@", "uthorization: Basic"),
+    *("earer ", "eyJ", "gw_", "whsec_", "sk-", "gsk_", "tgp_"),
+)
 # Besides C0 and C1: what turns the writing direction, and the separators that end a line.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 

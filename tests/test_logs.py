@@ -107,12 +107,50 @@ def test_a_field_named_like_a_secret_is_redacted(key: str) -> None:
         ("code gw_0123456789abcdef", "code [redacted]"),
         ("key sk-proj-0123456789", "key [redacted]"),
         ("whsec_c2VjcmV0c2VjcmV0", "[redacted]"),
+        ("/x?user=ann&n8nToken=abc#top", "/x?user=ann&n8nToken=[redacted]"),
+        ("/webhook-waiting/1?signature=0a1b2c", "/webhook-waiting/1?signature=[redacted]"),
+        ("/x?app_code=abc123hash&api_key=k&b=1", "/x?app_code=[redacted]&api_key=[redacted]&b=1"),
+        ("redis://ann:s3cret@127.0.0.1:6379/0", "redis://[redacted]@127.0.0.1:6379/0"),
+        ("Authorization: Basic YW5uOnMzY3JldA==", "Authorization: Basic [redacted]"),
+        ('{"app_code": "abc123hash","x":1}', '{"app_code": "[redacted]","x":1}'),
+        ('{"app_code":"abc123hash"}', '{"app_code":"[redacted]"}'),
+        ("model lorem?tokens=200 of ann@example.org", "model lorem?tokens=200 of ann@example.org"),
+        ("http://127.0.0.1:5000/a/b", "http://127.0.0.1:5000/a/b"),
         ("prompt_tokens, bearers of news", "prompt_tokens, bearers of news"),
     ],
 )
 def test_what_looks_like_a_secret_is_redacted(text: str, want: str) -> None:
     """Tokens in URLs and headers go, ordinary words stay."""
     assert logs.Redactor().text(text) == want
+
+
+def test_a_secret_is_found_however_deep_it_lies() -> None:
+    """In lists, tables, bytes and errors within each other, by value, shape or name."""
+    out = io.BytesIO()
+    deep = {
+        "calls": [
+            {"url": "/stream/1?access_token=abc.def", "headers": {"X-Api-Key": ["plain"]}},
+            (b"Bearer abc.def", ValueError(f"refused {CANARY}")),
+        ],
+        f"of {CANARY}": {"app_code": "abc123hash", "tokens": 3},
+    }
+    bound_log(out, secrets=(CANARY,)).info("seen", deep=deep)
+    assert written(out) == [
+        {
+            "level": "info",
+            "event": "seen",
+            "deep": {
+                "calls": [
+                    {
+                        "url": "/stream/1?access_token=[redacted]",
+                        "headers": {"X-Api-Key": "[redacted]"},
+                    },
+                    ["Bearer [redacted]", "refused [redacted]"],
+                ],
+                "of [redacted]": {"app_code": "[redacted]", "tokens": 3},
+            },
+        }
+    ]
 
 
 def test_counts_of_tokens_are_no_secrets() -> None:

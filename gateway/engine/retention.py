@@ -47,6 +47,8 @@ class Retention:
         """
         now = self._now()
         gone = await self._store.prune(now - self._keep_s, now - self._keep_dead_s)
+        if gone:
+            log.info("jobs_pruned", jobs=len(gone))
         self._former |= dict(gone)
         while len(self._former) > _REMEMBERED:
             self._former.popitem(last=False)
