@@ -72,11 +72,13 @@ clean:
 $(VENV)/runs: requirements.txt | $(VENV)/made
 	@echo "Installing what runs the gateway (once) …"
 	@$(PIP) -r requirements.txt
+	@ln -sf ../../gateway/launcher $(BIN)/gateway
 	@touch $@
 
 $(VENV)/tests: requirements.txt requirements-dev.txt | $(VENV)/made
 	@echo "Installing what runs and tests the gateway (once) …"
 	@$(PIP) -r requirements-dev.txt
+	@ln -sf ../../gateway/launcher $(BIN)/gateway
 	@touch $@ $(VENV)/runs
 
 # Node's own clients, for the tests that use them; without npm those say why they were left out.

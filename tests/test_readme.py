@@ -11,7 +11,7 @@ import pytest
 
 from tests.chromium import needs_chromium
 from tests.pages import blocks, python, served
-from tests.processes import ROOT, ended, lines_until, needs_curl, pasted, process
+from tests.processes import PATH, ROOT, ended, lines_until, needs_curl, pasted, process
 from tests.reader import Site
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -69,6 +69,24 @@ async def test_the_way_from_app_to_answer_works_as_written(
         assert whole.endswith(rest[rest.index("id: ") :])
         assert "id: 1-5\n" not in rest
         assert await ended(gateway, signal.SIGTERM) == 0
+
+
+async def test_the_terminal_answers_as_written(tmp_path: Path, unused_tcp_port: int) -> None:
+    """Asked, for a whole file, looked back upon, and found in good health."""
+    ask, batch, history, doctor = commands("gateway ")
+    (tmp_path / "gateway").symlink_to(ROOT / "gateway" / "launcher")
+    (tmp_path / "questions.jsonl").write_text('"one"\n"two"\n')
+    async with served(tmp_path, unused_tcp_port) as environ:
+        environ |= {
+            "GATEWAY_URL": f"http://127.0.0.1:{unused_tcp_port}",
+            "PATH": f"{tmp_path}:{PATH}",
+        }
+        here = f"cd '{tmp_path}'; "
+        assert (await pasted(here + ask, **environ)).endswith("see what happens.\n")
+        await pasted(f"{here}{batch} 2>/dev/null", **environ)
+        assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == 2
+        assert (await pasted(here + history, **environ)).count("completed") == 3
+        assert "words come one by one" in await pasted(here + doctor, **environ)
 
 
 async def test_openais_sdk_streams_as_written(tmp_path: Path, unused_tcp_port: int) -> None:

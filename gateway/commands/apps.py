@@ -53,7 +53,7 @@ def rotate(typed: argparse.Namespace, environ: dict[str, str]) -> int:
         raise CommandError(str(error)) from None
     say(
         f"{typed.name} has a new app code in {file}; it is shown only this once. The old one ends "
-        "when the gateway next reads the file:"
+        "when the gateway reads the file, at SIGHUP or its next start:"
     )
     _show_code(typed, code)
     return 0
@@ -69,7 +69,10 @@ def remove(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     if typed.json:
         show_json({"name": typed.name, "removed": True})
     else:
-        say(f"{typed.name} is no longer in {file}; it is out when the gateway next reads the file.")
+        say(
+            f"{typed.name} is no longer in {file}; it is out when the gateway reads the file, at "
+            "SIGHUP or its next start."
+        )
     return 0
 
 

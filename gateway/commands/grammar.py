@@ -73,7 +73,9 @@ def _add_servers(commands: Any) -> None:
     simulate = _command(
         commands, "simulate", "servers:simulate", "run a simulated provider, OpenAI's wire"
     )
-    simulate.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
+    simulate.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
+    )
     simulate.add_argument("--port", type=_port, default=0, help="port (default: a free one)")
 
 
@@ -105,7 +107,7 @@ def _add_configuration(commands: Any) -> None:
         "examine keys, providers, disk, clock, limits, and the way to the gateway",
         "Each line says ok, warning or error; the last two say what to do. Streaming through\n"
         "PUBLIC_URL (else --url) needs APP_CODE: it asks the built-in simulator, which costs\n"
-        "nothing.\n\n" + _REMOTE,
+        "nothing. The exit code is 1 where something is an error.\n\n" + _REMOTE,
     )
     _add_conf(doctor)
     _add_remote(doctor)
@@ -119,9 +121,15 @@ def _add_apps(commands: Any) -> None:
         "--type", action="append", dest="types", metavar="TYPE",
         help=f"request type it may use at /ai_request; repeatable (default: {DEFAULT_TYPE})",
     )  # fmt: skip
-    add.add_argument("--rate-limit", metavar="RATE", default="100/hour", help=_DEFAULT)
-    add.add_argument("--max-tokens", type=int, default=1000, help=f"of one answer {_DEFAULT}")
-    add.add_argument("--priority", type=int, default=5, help=f"0 is first, 9 is last {_DEFAULT}")
+    add.add_argument(
+        "--rate-limit", metavar="RATE", default="100/hour", help=f"requests in a time {_DEFAULT}"
+    )
+    add.add_argument(
+        "--max-tokens", type=int, metavar="N", default=1000, help=f"of one answer {_DEFAULT}"
+    )
+    add.add_argument(
+        "--priority", type=int, metavar="N", default=5, help=f"0 is first, 9 is last {_DEFAULT}"
+    )
     add.add_argument("--admin", action="store_true", help="it may use the doors for operators")
 
     listing = _command(verbs, "list", "apps:show", "the apps of apps.json, without their codes")
@@ -143,8 +151,8 @@ def _add_apps(commands: Any) -> None:
 
 
 def _add_app_name(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", metavar="NAME", help="of the app")
     _add_conf(command)
-    command.add_argument("name", metavar="NAME")
     _add_json(command)
 
 
@@ -230,7 +238,7 @@ def _add_looking(commands: Any) -> None:
         "The copy is of one moment, and readable by its owner only. FILE is whole or not there.\n\n"
         + _REMOTE,
     )  # fmt: skip
-    backup.add_argument("file", metavar="FILE", type=Path)
+    backup.add_argument("file", metavar="FILE", type=Path, help="where it goes")
     backup.add_argument("--force", action="store_true", help="replace FILE if it is there")
     _add_remote(backup)
 
@@ -242,7 +250,7 @@ def _add_completion(commands: Any) -> None:
         'zsh:   eval "$(gateway completion zsh)"             in ~/.zshrc, after compinit\n'
         "fish:  gateway completion fish > ~/.config/fish/completions/gateway.fish\n",
     )  # fmt: skip
-    completion.add_argument("shell", choices=SHELLS)
+    completion.add_argument("shell", choices=SHELLS, help="which shell")
     completion.add_argument(
         "--for", dest="program", metavar="NAME", default="gateway",
         help=f"the word that is typed to run it {_DEFAULT}",
