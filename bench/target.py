@@ -250,6 +250,7 @@ def environment(upstream: str) -> dict[str, str]:
     """The gateway's settings: as shipped, but for who it asks, and room for all that comes."""
     return {
         "SERVER_PORT": "0",
+        "DATA_DIR": "",
         "JWT_SECRET": "a-secret-of-thirty-two-bytes-or-more",
         "DEV_MODE": "true",
         "TOGETHER_AI_API_KEY": "any",

@@ -3,11 +3,13 @@
 The only file that names concrete classes.
 """
 
+import asyncio
 import random
 import secrets
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,6 +31,7 @@ from gateway.engine.journal import Journal
 from gateway.engine.limits import Limits
 from gateway.engine.notifier import Notifier
 from gateway.engine.observer import Observers
+from gateway.engine.resting import Resting
 from gateway.lag import Lag
 from gateway.metrics import Metrics
 from gateway.providers import Provider
@@ -37,7 +40,7 @@ from gateway.providers.openai import OpenAI
 from gateway.providers.simulator import Simulator
 from gateway.providers.together import Together
 from gateway.reloading import Reloading
-from gateway.stores import Store, StoreAndOutbox
+from gateway.stores import Store, StoreAndOutbox, secret
 from gateway.stores.conversations import MemoryConversations
 from gateway.stores.database import Database
 from gateway.stores.memory import MemoryStore
@@ -60,7 +63,8 @@ _FLUSH_S = 5.0
 def build(config: Config, patience: Patience = Patience()) -> web.Application:  # noqa: B008
     """The whole gateway as an application that starts and stops with its server."""
     settings = config.settings
-    database = Database(Path(settings.data_dir)) if settings.data_dir else None
+    folder = Path(settings.data_dir) if settings.data_dir and settings.keep_texts else None
+    database = Database(folder) if folder else None
     store, conversations = _stores(database)
     providers = providers_of(settings)
     checkup = Checkup(providers, PROVIDERS)
@@ -121,6 +125,10 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     doors.install(app)
     lag = Lag(metrics.lagged)
     parts: list[Part] = [*tracer, lag, store, *providers.values(), notifier, checkup, core]
+    parts.append(Resting(conversations, settings.conversation_retention, time.time))
+    if folder is not None and settings.jwt_secret is None:
+        # When the database is open: it sees that no other process has the folder.
+        parts.insert(parts.index(store) + 1, StreamSecret(core.auth, folder))
     app.cleanup_ctx.append(_life(parts))
     app.on_shutdown.append(_farewell(store, notifier, core))
     return app
@@ -202,6 +210,7 @@ def _bounds(settings: Settings) -> Bounds:
         abandon_after=settings.abandon_after,
         drain_timeout=settings.drain_timeout,
         retention=settings.retention,
+        dead_letter_retention=settings.dead_letter_retention,
         callback_deadline=settings.callback_deadline,
         requests_per_minute={
             "together": settings.together_requests_per_minute,
@@ -215,6 +224,26 @@ def _bounds(settings: Settings) -> Bounds:
             whole_s=settings.request_timeout,
         ),
     )
+
+
+class StreamSecret:
+    """Lets links to streams outlive the process: their secret is kept beside the database."""
+
+    def __init__(self, auth: Auth, folder: Path) -> None:
+        self._auth = auth
+        self._file = folder / "stream-secret"
+
+    async def start(self) -> None:
+        """Sign with the secret that is kept.
+
+        Raises:
+            OSError: there is none, and none can be kept.
+        """
+        new = partial(new_stream_secret, secrets.token_bytes)
+        self._auth.sign_streams_with(await asyncio.to_thread(secret.kept, self._file, new))
+
+    async def stop(self) -> None:
+        """There is nothing to close."""
 
 
 class Part(Protocol):

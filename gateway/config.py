@@ -83,9 +83,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     callback_deadline: Annotated[float, rules.seconds(1, _YEAR)] = 86_400.0
 
     # What is kept.
-    data_dir: Annotated[str | None, rules.text(4096)] = None
+    data_dir: Annotated[str | None, rules.folder()] = "data"
+    keep_texts: Annotated[bool, rules.flag()] = True
     redis_url: Annotated[str | None, rules.redis_url()] = None
     retention: Annotated[float, rules.seconds(0, 10 * _YEAR)] = 3600.0
+    dead_letter_retention: Annotated[float, rules.seconds(0, 10 * _YEAR)] = 7.0 * _DAY
+    conversation_retention: Annotated[float, rules.seconds(0, 10 * _YEAR)] = 30.0 * _DAY
 
     # Models and those who serve them.
     default_model: Annotated[str, rules.text()] = DEFAULT_MODEL
@@ -129,6 +132,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All that the gateway is told, checked.
 
     Attributes:
+        data_dir_chosen: the folder was set, and is not only the default.
         warnings: sentences for the start-up log: what is allowed, but should be known.
     """
 
@@ -136,6 +140,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     tenants: tuple[Tenant, ...]
     catalog: Catalog
     modes: Modes = msgspec.field(default_factory=lambda: PLAIN)
+    data_dir_chosen: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -190,6 +195,7 @@ def parse(
         tenants=known_tenants,
         catalog=catalog,
         modes=known_modes,
+        data_dir_chosen=sources.chose("data_dir"),
         warnings=warnings,
     )
 
@@ -207,6 +213,11 @@ class _Sources:
         if values.get("debug_mode"):
             values["log_level"] = "debug"
         self.settings = Settings(**values)
+
+    def chose(self, field: str) -> bool:
+        """Somebody set it: in the environment, or in the file to something else than is shipped."""
+        default = Settings.__struct_defaults__[Settings.__struct_fields__.index(field)]
+        return field in self._env_names or getattr(self.settings, field) != default
 
     def _from_env(self, env: Mapping[str, str]) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -226,7 +237,12 @@ class _Sources:
 def variables(env: Mapping[str, str]) -> dict[str, str]:
     """Which variable each setting is taken from, of those that the environment sets."""
     names = {field: name for name, field in ALIASES.items() if env.get(name, "").strip()}
-    return names | {name: name.upper() for name in RULES if env.get(name.upper(), "").strip()}
+    return names | {name: name.upper() for name in RULES if _is_set(name, env)}
+
+
+def _is_set(field: str, env: Mapping[str, str]) -> bool:
+    name = field.upper()
+    return bool(env.get(name, "").strip()) or (RULES[field].clears and name in env)
 
 
 def _from_toml(text: str | None, report: Report) -> dict[str, Any]:
@@ -316,6 +332,7 @@ def _warnings(
 ) -> tuple[str, ...]:
     provider = catalog.resolve(settings.default_model).provider
     key = KEYS.get(provider)
+    durable = settings.keep_texts and settings.data_dir is not None
     sentences = (
         (
             settings.dev_mode,
@@ -328,8 +345,13 @@ def _warnings(
         ),
         (
             settings.jwt_secret is None,
-            "JWT_SECRET is not set: user tokens are refused, and links to streams end with this "
-            "process.",
+            "JWT_SECRET is not set: user tokens are refused"
+            + ("." if durable else ", and links to streams end with this process."),
+        ),
+        (
+            not settings.keep_texts,
+            "KEEP_TEXTS is off: nothing is written to the disk. Requests, answers, conversations "
+            "and callbacks that are still owed end with this process.",
         ),
         (
             settings.redis_url is not None,

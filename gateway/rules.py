@@ -39,12 +39,14 @@ class Rule(NamedTuple):
         from_text: what the text of an environment variable stands for; it may give back
             something that `check` then refuses.
         secret: the value must never be shown.
+        clears: "" is a value too, and means None; else it leaves the default.
     """
 
     expected: str
     check: Callable[[Any], Any]
     from_text: Callable[[str], Any] = str
     secret: bool = False
+    clears: bool = False
 
 
 def rules_of(struct: type) -> dict[str, Rule]:
@@ -58,11 +60,16 @@ def rules_of(struct: type) -> dict[str, Rule]:
 
 
 def read(rules: Mapping[str, Rule], raw: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """The checked values of an object; null and "" are absent, each wrong key is reported."""
-    values = {}
+    """The checked values of an object; null and "" are absent, each wrong key is reported.
+
+    Where the rule says that "" clears, it is None instead.
+    """
+    values: dict[str, Any] = {}
     for key, value in raw.items():
         if key not in rules:
             report.unknown(key, rules)
+        elif value == "" and rules[key].clears:
+            values[key] = None
         elif value is not None and value != "":
             try:
                 values[key] = rules[key].check(value)
@@ -192,6 +199,11 @@ def text(max_length: int = 200) -> Rule:
         return stripped
 
     return Rule(f"a text of one line, at most {max_length} characters", check)
+
+
+def folder() -> Rule:
+    """A folder's path; "" for none, also where the default is one."""
+    return text(4096)._replace(expected='a folder, or "" for none', clears=True)
 
 
 def prose() -> Rule:

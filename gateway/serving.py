@@ -7,15 +7,18 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import structlog
 from aiohttp import web
+from msgspec.structs import replace
 
 from gateway import __version__
 from gateway.app import CORE, RELOADING, build
 from gateway.config import Config
 from gateway.problems import ConfigError
 from gateway.reloading import Reloading
+from gateway.stores.database import StoreInUse
 from gateway.supervisor import Supervisor, inherited
 
 log = structlog.get_logger(__name__)
@@ -65,9 +68,7 @@ async def serve(
     environ = environ or {}
     supervisor = Supervisor.of(environ, os.getpid())
     sockets = inherited(environ, os.getpid())
-    app = build(config)
-    served = runner(app)
-    await served.setup()
+    app, served = await _set_up(config)
     try:
         await _listen(served, config, sockets)
         signals = _signals()
@@ -89,6 +90,32 @@ async def serve(
         supervisor.stop()
     log.info("gateway_stopped")
     return 0
+
+
+async def _set_up(config: Config) -> tuple[web.Application, web.AppRunner]:
+    """The application, started; without its folder where nobody chose that and it has none.
+
+    Raises:
+        OSError: the folder that was chosen cannot be used, or what it holds is damaged.
+    """
+    app = build(config)
+    served = runner(app)
+    try:
+        await served.setup()
+    except OSError as error:
+        await served.cleanup()
+        folder = config.settings.data_dir
+        if config.data_dir_chosen or folder is None or not _can_do_without(error, folder):
+            raise
+        log.warning("memory_only", why=str(error), advice="Set DATA_DIR to a folder of its own.")
+        in_memory = replace(config.settings, data_dir=None)
+        return await _set_up(replace(config, settings=in_memory))
+    return app, served
+
+
+def _can_do_without(error: OSError, folder: str) -> bool:
+    """Somebody else has the folder, or it cannot be made: nothing of this gateway is in it."""
+    return isinstance(error, StoreInUse) or not Path(folder).exists()
 
 
 async def _listen(served: web.AppRunner, config: Config, sockets: list[socket.socket]) -> None:

@@ -60,7 +60,8 @@ class Sources(NamedTuple):
         environment, the last three with the name that it has there. For texts of which `config`
         finds no fault.
         """
-        filled = {key for key, value in tomllib.loads(self.toml or "").items() if value != ""}
+        texts = tomllib.loads(self.toml or "")
+        filled = {key for key, value in texts.items() if value != "" or RULES[key].clears}
         variables = configs.variables(self._variables)
         file = str(self.folder / "gateway.toml")
         found = {name: file if name in filled else DEFAULT for name in RULES}

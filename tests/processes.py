@@ -25,7 +25,7 @@ async def process(*typed: str, **environ: str) -> AsyncIterator[asyncio.subproce
     started = await asyncio.create_subprocess_exec(
         sys.executable, str(ROOT / "run.py"), *typed,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={"PATH": PATH, **environ}, cwd=ROOT,
+        env={"PATH": PATH, "DATA_DIR": "", **environ}, cwd=ROOT,
     )  # fmt: skip
     try:
         yield started
@@ -50,7 +50,7 @@ async def pasted(line: str, **environ: str) -> str:
     """What a shell prints when the line is pasted into it."""
     shell = await asyncio.create_subprocess_exec(
         "bash", "-c", line, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={"PATH": PATH, **environ}, cwd=ROOT,
+        env={"PATH": PATH, "DATA_DIR": "", **environ}, cwd=ROOT,
     )  # fmt: skip
     out, err = await asyncio.wait_for(shell.communicate(), _PATIENCE_S)
     assert (shell.returncode, err) == (0, b""), err

@@ -41,6 +41,7 @@ def configured(
 ) -> Config:
     """What the files say now, where the running gateway is that of the tests."""
     environ = {"JWT_SECRET": JWT_SECRET, "CALLBACK_SECRET": WEBHOOK_SECRET, "RETENTION": "3600"}
+    environ["DATA_DIR"] = ""
     return parse(
         toml=None,
         env={**environ, "DEFAULT_MODEL": QUICK, **settings},

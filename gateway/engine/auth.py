@@ -77,7 +77,7 @@ class Auth:
             anonymous_app: the name of the app for requests without a credential.
         """
         self._jwt_secret = jwt_secret
-        self._stream_key = hmac.digest(stream_secret.encode(), b"stream token", "sha256")
+        self.sign_streams_with(stream_secret)
         self._now = now
         self.replace(apps, anonymous_app)
 
@@ -95,6 +95,10 @@ class Auth:
     def tenants(self) -> tuple[Tenant, ...]:
         """All apps."""
         return tuple(self._by_name.values())
+
+    def sign_streams_with(self, secret: str) -> None:
+        """Derive the key of stream tokens from this secret; those made before are refused."""
+        self._stream_key = hmac.digest(secret.encode(), b"stream token", "sha256")
 
     def tenant(self, name: str) -> Tenant | None:
         """The app of that name."""

@@ -227,7 +227,7 @@ class Database:
             db.pragma("journal_mode", "wal")
             schema.migrate(db)
         os.replace(aside, self.path)
-        _sync(self.path.parent)
+        sync(self.path.parent)
 
     def _refuse_to_forget(self) -> None:
         left = [*self.path.parent.glob(f"{FILE}*damaged"), *_beside(self.path)]
@@ -322,7 +322,7 @@ def _copy(source: apsw.Connection, *, target: Path, vfs: str) -> None:
         # In one step: it would begin again whenever something is written between two.
         copying.step()
     os.replace(aside, target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def _close(copying: "asyncio.Future[BinaryIO]") -> None:
@@ -344,7 +344,7 @@ def _begin(path: Path) -> Path:
     return path
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """Make the names in a folder durable."""
     opened = os.open(folder, os.O_RDONLY)
     try:

@@ -59,7 +59,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={"PATH": path, "PYTHONUNBUFFERED": "1", **environ},
+            env={"PATH": path, "PYTHONUNBUFFERED": "1", "DATA_DIR": "", **environ},
             cwd=ROOT,
         )
         self._printed = threading.Condition()

@@ -80,7 +80,7 @@ class Gateway:
         }
         self.config = parse(
             toml=None,
-            env={name: value for name, value in environ.items() if value},
+            env={"DATA_DIR": ""} | {name: value for name, value in environ.items() if value},
             apps=json.dumps({"app_codes": apps() if app_codes is None else app_codes}),
             models=models,
             modes=modes,
