@@ -1,6 +1,7 @@
 /** What a page shows the gateway to be let in: nothing, or an app's code that a person typed. */
 
 import { callGateway, GatewayError, type Options } from "ai-streaming-gateway-client";
+import { laned } from "./lanes.ts";
 
 /** In the tab's session only: it is forgotten with the tab. */
 const KEPT = "gateway:app-code";
@@ -30,6 +31,7 @@ export class Access {
   readonly options: Options = {
     url: new URL(".", document.baseURI),
     token: () => this.#code || undefined,
+    fetch: laned(),
   };
 
   readonly subscribe = (listener: () => void): (() => void) => {

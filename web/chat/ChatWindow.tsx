@@ -51,7 +51,6 @@ export function ChatWindow({ conversation, suggestions = [] }: Props) {
         role="log"
         aria-live="off"
         aria-label="Conversation"
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
         tabIndex={0}
       >
         <div className="chat-lane" ref={content}>

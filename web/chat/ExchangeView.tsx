@@ -25,7 +25,7 @@ export const ExchangeView = memo(function ExchangeView(props: Props) {
   const busy = exchange.open || !settled;
   return (
     <>
-      <article className="said" aria-label="Your question">
+      <article className="said" aria-label="Question">
         <Said text={exchange.prompt} />
       </article>
       <article
@@ -100,7 +100,6 @@ function Actions({ actions }: { actions: readonly Action[] }) {
             <summary>
               <span className="action-kind">Action</span> <code>{action.name}</code>
             </summary>
-            {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
             <pre tabIndex={0}>{JSON.stringify(action.arguments, null, 2)}</pre>
           </details>
         </li>

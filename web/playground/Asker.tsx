@@ -105,7 +105,6 @@ function Parameter(props: { name: FieldName; value: string; onChange: (value: st
     onChange: (event: { target: { value: string } }) => onChange(event.target.value),
   };
   return (
-    // biome-ignore lint/a11y/noLabelWithoutControl: each of the three is one
     <label className={kind === "number" ? "field" : "field wide"}>
       <span>{label}</span>
       {kind === "lines" && <textarea {...common} rows={2} dir="auto" />}

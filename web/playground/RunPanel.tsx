@@ -97,7 +97,6 @@ function AnswerPane({ run }: { run: Run | null }) {
   return (
     <article className="pane" aria-label="Answer" aria-busy={run?.open ?? false}>
       <h2>Answer</h2>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
       <div className="pane-body" ref={scroller} tabIndex={0}>
         <div ref={content}>
           {run ? (
@@ -106,7 +105,6 @@ function AnswerPane({ run }: { run: Run | null }) {
             <p className="pane-empty">It will be written here.</p>
           )}
           {view?.actions.map((action, i) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: they are only ever added
             <div key={i} className="pane-action">
               <strong>{action.name}</strong>
               <pre>{JSON.stringify(action.arguments, null, 2)}</pre>

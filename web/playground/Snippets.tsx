@@ -31,7 +31,6 @@ export function Snippets({ settings, needsCode }: { settings: Settings; needsCod
         </fieldset>
         <CopyButton text={() => code} what="the request" />
       </header>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
       <pre tabIndex={0}>
         <code>{code}</code>
       </pre>

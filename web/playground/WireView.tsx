@@ -16,7 +16,6 @@ export function WireView({ run, path }: { run: Run | null; path: string }) {
   return (
     <section className="pane wire" aria-label="On the wire">
       <h2>On the wire</h2>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
       <div className="pane-body" ref={scroller} tabIndex={0}>
         <div ref={content}>
           {!run && (

@@ -41,7 +41,7 @@ export class Run {
   #begun = performance.now();
 
   private constructor(options: Options) {
-    this.wire = new Wiretap(() => this.#tellSoon());
+    this.wire = new Wiretap(options.fetch ?? fetch, () => this.#tellSoon());
     this.#options = {
       ...options,
       fetch: this.wire.fetch,

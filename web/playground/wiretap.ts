@@ -26,10 +26,12 @@ export class Wiretap {
   connections = 0;
   #count = 0;
   #open = new Set<() => void>();
+  #inner: typeof fetch;
   #changed: () => void;
 
-  /** Watch; `changed` is called whenever there is more to see. */
-  constructor(changed: () => void) {
+  /** Watch `inner`; `changed` is called whenever there is more to see. */
+  constructor(inner: typeof fetch, changed: () => void) {
+    this.#inner = inner;
     this.#changed = changed;
   }
 
@@ -45,7 +47,7 @@ export class Wiretap {
     const last = headers.get("Last-Event-ID");
     const resumes = last ? `  Last-Event-ID: ${last}` : "";
     this.#add({ kind: "request", text: `${init?.method ?? "GET"} ${shown(url)}${resumes}` });
-    const response = await fetch(input, init);
+    const response = await this.#inner(input, init);
     this.#add({ kind: "status", text: `${response.status} ${kindOf(response)}`.trim() });
     return response.body ? this.#watched(response, response.body) : response;
   };

@@ -11,12 +11,10 @@ export function Code({ language, parts }: { language: string; parts: readonly st
         <span>{language || "text"}</span>
         <CopyButton text={() => parts.join("").replace(/\n$/, "")} what="code" />
       </figcaption>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
       <pre tabIndex={0}>
         <code>
           {parts.map((part, i) => (
             // Parts are only ever added.
-            // biome-ignore lint/suspicious/noArrayIndexKey: its place is what a part is known by
             <Part key={i} text={part} />
           ))}
         </code>

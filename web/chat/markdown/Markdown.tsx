@@ -78,7 +78,6 @@ const Shown = memo(function Shown({ block, live, environment }: ShownProps) {
     <p dir="auto">
       {block.parts.map((part, i) => (
         <Inline
-          // biome-ignore lint/suspicious/noArrayIndexKey: its place is what a part is known by
           key={i}
           text={i === last ? ending(part) : part}
           environment={part.includes("[") ? environment : NOTHING}

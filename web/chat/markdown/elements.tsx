@@ -124,7 +124,6 @@ function aligned(token: Token): string | undefined {
 function Table({ children }: { children: ReactNode }) {
   return (
     // It may be wider than the window, and is then scrolled by itself.
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
     <section className="md-table" tabIndex={0} aria-label="Table">
       <table>{children}</table>
     </section>
