@@ -69,7 +69,12 @@ async def known(shared: Gateway, workflows: Receiver) -> dict[str, list[str]]:
     jobs = [done, stopped, failed]
     called = await shared.queue(callback_url=workflows.wait_for(Execution()))
     await shared.over(called)
-    return {"": jobs, "/admin/webhooks": [called], "/v1/models": [QUICK, "gpt-4o"], "/v1/responses": [f"resp_{done}", *jobs]}
+    return {
+        "": jobs,
+        "/admin/webhooks": [called],
+        "/v1/models": [QUICK, "gpt-4o"],
+        "/v1/responses": [f"resp_{done}", *jobs],
+    }
 
 
 async def conversation(gateway: Gateway) -> str:
