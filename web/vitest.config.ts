@@ -13,6 +13,8 @@ export default defineConfig({
     // Some start a gateway and a browser, on machines with two cores.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // What is waited for comes when it comes.
+    expect: { poll: { timeout: 20_000 } },
     maxWorkers: 2,
   },
 });
