@@ -9,6 +9,7 @@ is neither is `other`; no user, id or address is ever a label.
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from math import inf, isinf
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Summary
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -20,8 +21,8 @@ from prometheus_client.registry import Collector
 from gateway.catalog import Model
 from gateway.engine.observer import Pulse
 from gateway.errors import GatewayError, ProviderError
-from gateway.events import Failed
-from gateway.jobs import Job
+from gateway.events import Failed, Usage
+from gateway.jobs import Job, Outcome
 from gateway.levels import levels
 from gateway.messages import Request
 from gateway.spending import MICROS
@@ -63,6 +64,8 @@ class Metrics:
         # As it was when somebody last wanted to know.
         self._overview: Overview | None = None
         self._streams: dict[tuple[str, str], _Stream] = {}
+        self._ends: dict[tuple[str, ...], _Ends] = {}
+        self._answers: dict[tuple[str, ...], _Answers] = {}
         self._count_requests()
         self._measure_times()
         self._count_spending()
@@ -226,23 +229,27 @@ class Metrics:
 
     def ended(self, job: Job) -> None:
         app, outcome = self._app(job.owner.tenant), job.outcome
-        self._over.labels(app, job.door, job.state.value).inc()
         if outcome is None or job.finished_at is None:
-            return
+            raise AssertionError("what has ended has an outcome")
+        ends = self._ends_of(app, job.door, job.state.value)
         took_s = max(0.0, job.finished_at - job.created_at)
-        self._duration.labels(job.door).observe(took_s)
-        self._app_duration.labels(app).observe(took_s)
+        ends.over.inc()
+        ends.duration.observe(took_s)
+        ends.app_duration.observe(took_s)
         if isinstance(outcome.terminal, Failed):
             self._errors.labels(job.door, outcome.terminal.code).inc()
-        model = self._model(outcome.model)
-        if outcome.first_token_at is not None and job.claimed_at is not None:
-            of = (model, outcome.provider or OTHER)
-            self._first.labels(*of).observe(max(0.0, outcome.first_token_at - job.created_at))
-            self._run.labels(*of).observe(max(0.0, job.finished_at - job.claimed_at))
         if outcome.usage is not None:
-            self._tokens.labels(app, model, "prompt").inc(outcome.usage.prompt_tokens)
-            self._tokens.labels(app, model, "completion").inc(outcome.usage.completion_tokens)
-            self._cost.labels(app, model).inc(outcome.cost / MICROS)
+            self._answered(app, job, outcome, outcome.usage)
+
+    def _answered(self, app: str, job: Job, outcome: Outcome, usage: Usage) -> None:
+        answers = self._answers_of(app, self._model(outcome.model), outcome.provider or OTHER)
+        answers.prompt.inc(usage.prompt_tokens)
+        answers.completion.inc(usage.completion_tokens)
+        answers.cost.inc(outcome.cost / MICROS)
+        began, ended, first = job.claimed_at, job.finished_at, outcome.first_token_at
+        if first is not None and began is not None and ended is not None:
+            answers.first.observe(max(0.0, first - job.created_at))
+            answers.run.observe(max(0.0, ended - began))
 
     def called_back(self, delivery: Delivery, took_s: float | None) -> None:
         self._callbacks.labels(_outcome(delivery)).inc()
@@ -267,11 +274,55 @@ class Metrics:
 
     # -- labels -------------------------------------------------------------------------------
 
+    # Looking a label up costs more than counting: once for each set of them.
+
+    def _ends_of(self, *labels: str) -> "_Ends":
+        known = self._ends.get(labels)
+        if known is None:
+            app, door, state = labels
+            known = self._ends[labels] = _Ends(
+                self._over.labels(app, door, state),
+                self._duration.labels(door),
+                self._app_duration.labels(app),
+            )
+        return known
+
+    def _answers_of(self, *labels: str) -> "_Answers":
+        known = self._answers.get(labels)
+        if known is None:
+            app, model, provider = labels
+            known = self._answers[labels] = _Answers(
+                self._first.labels(model, provider),
+                self._run.labels(model, provider),
+                self._tokens.labels(app, model, "prompt"),
+                self._tokens.labels(app, model, "completion"),
+                self._cost.labels(app, model),
+            )
+        return known
+
     def _app(self, name: str) -> str:
         return name if self._is_app(name) else OTHER
 
     def _model(self, name: str | None) -> str:
         return name if name is not None and self._is_model(name) else OTHER
+
+
+class _Ends(NamedTuple):
+    """Where the jobs of one app, door and state are counted when they end."""
+
+    over: Counter
+    duration: Histogram
+    app_duration: Summary
+
+
+class _Answers(NamedTuple):
+    """Where the answers of one app and model are counted."""
+
+    first: Histogram
+    run: Histogram
+    prompt: Counter
+    completion: Counter
+    cost: Counter
 
 
 class _Plain(Collector):
