@@ -24,7 +24,7 @@ from gateway.doors import Backstage, Doors, Patience
 from gateway.engine.auth import Auth, new_stream_secret
 from gateway.engine.bounds import Bounds, Timeouts
 from gateway.engine.checkup import Checkup
-from gateway.engine.clock import WallClock
+from gateway.engine.clock import SteadyClock
 from gateway.engine.core import Core
 from gateway.engine.dialer import HttpDialer
 from gateway.engine.journal import Journal
@@ -70,14 +70,15 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     checkup = Checkup(providers, PROVIDERS)
     tracer = _tracer(settings)
     metrics = _metrics(lambda: core)
-    observer = Observers(Journal(time.time), metrics, *tracer)
+    clock = SteadyClock()
+    observer = Observers(Journal(clock.now), metrics, *tracer)
     notifier = Notifier(
         store=store,
         dialer=HttpDialer(__version__, timeout_s=settings.callback_timeout),
         policy_of=lambda name: doors.policy(name),
         rewrites=settings.callback_origin_rewrites,
         keys=webhooks.parse_secrets(" ".join(settings.callback_secret)),
-        clock=WallClock(),
+        clock=clock,
         rng=random.Random(),
         log=log,
         observer=observer,
@@ -86,10 +87,10 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
         store=store,
         providers=providers,
         catalog=config.catalog,
-        auth=_auth(config),
+        auth=_auth(config, clock),
         limits=Limits(time.monotonic),
         bounds=_bounds(settings),
-        now=time.time,
+        now=clock.now,
         new_uuid=uuid.uuid4,
         rng=random.Random(),
         on_callback=notifier.wake,
@@ -118,6 +119,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
         providers=checkup.statuses,
         conversations=conversations,
         backstage=backstage,
+        now=clock.now,
     )
     app = web.Application(client_max_size=settings.max_body_bytes)
     app[CORE] = core
@@ -189,14 +191,15 @@ def _tracer(settings: Settings) -> "list[Tracer]":
     return [Tracer(settings.otlp_endpoint, __version__, time.time)]
 
 
-def _auth(config: Config) -> Auth:
+def _auth(config: Config, clock: SteadyClock) -> Auth:
     settings = config.settings
     return Auth(
         config.tenants,
         jwt_secret=settings.jwt_secret,
         stream_secret=settings.jwt_secret or new_stream_secret(secrets.token_bytes),
         anonymous_app=settings.anonymous_app,
-        now=time.time,
+        now=clock.wall,
+        steady=clock.now,
     )
 
 

@@ -98,6 +98,7 @@ class Doors:
         providers: Mapping[str, str],
         conversations: Conversations,
         backstage: Backstage,
+        now: Callable[[], float],
     ) -> None:
         """Make them; `install` opens them.
 
@@ -109,6 +110,7 @@ class Doors:
         self._providers = providers
         self._conversations = conversations
         self._backstage = backstage
+        self._now = now
         self._started = time.monotonic()
         self._overviews = Overviews(core, backstage.sources, self._uptime_s, patience.tick_s)
         self._streams = Streams(
@@ -187,7 +189,7 @@ class Doors:
                 fallback_models=settings.fallback_models,
                 poll_needs_app_code=settings.poll_needs_app_code,
                 check_url=self._may_call("callback_url"),
-                now=time.time,
+                now=self._now,
             ).door,
             N8n(
                 desk,
@@ -207,7 +209,7 @@ class Doors:
                 default_model=settings.default_model,
                 fallback_models=settings.fallback_models,
                 on_disconnect=OnDisconnect(settings.on_disconnect),
-                now=time.time,
+                now=self._now,
                 new_uuid=uuid.uuid4,
             ).door,
             archive.door,
@@ -230,10 +232,10 @@ class Doors:
             behind.outbox,
             wake=behind.wake,
             lifetime_s=settings.callback_deadline,
-            now=time.time,
+            now=self._now,
         )
         return [
-            Admin(self._overviews, behind.snapshot, time.time).door,
+            Admin(self._overviews, behind.snapshot, self._now).door,
             AdminJobs(desk, behind.outbox).door,
             AdminUsage(self._core).door,
             MetricsDoor(self._overviews, behind.render).door,

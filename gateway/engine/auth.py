@@ -68,6 +68,7 @@ class Auth:
         stream_secret: str,
         anonymous_app: str | None = None,
         now: Callable[[], float],
+        steady: Callable[[], float] | None = None,
     ) -> None:
         """Know the apps.
 
@@ -75,10 +76,12 @@ class Auth:
             jwt_secret: of user tokens; None where none are taken.
             stream_secret: what the key of stream tokens is derived from.
             anonymous_app: the name of the app for requests without a credential.
+            now: what others' tokens are judged by.
+            steady: the time by which jobs are made, and the tokens of their streams judged.
         """
         self._jwt_secret = jwt_secret
         self.sign_streams_with(stream_secret)
-        self._now = now
+        self._now, self._steady = now, steady or now
         self.replace(apps, anonymous_app)
 
     def replace(self, apps: Iterable[Tenant], anonymous_app: str | None) -> None:
@@ -148,7 +151,7 @@ class Auth:
             raise Unauthenticated("The token is too long.")
         if self._jwt_secret is None:
             raise Unauthenticated("User tokens are not taken here.")
-        claims = self._decode(token, self._jwt_secret.encode(), ["exp", "sub", "app"])
+        claims = self._decode(token, self._jwt_secret.encode(), self._now())
         tenant = self._by_name.get(claims["app"]) if isinstance(claims["app"], str) else None
         if tenant is None or not claims["sub"] or claims.get("aud") == _STREAM_AUDIENCE:
             raise Unauthenticated("The token is not valid.")
@@ -181,20 +184,20 @@ class Auth:
         ours = base64.urlsafe_b64encode(hmac.digest(self._stream_key, signed, "sha256"))
         if not hmac.compare_digest(ours.rstrip(b"="), signature):
             return None
-        claims = self._decode(token, self._stream_key, ["exp", "sub", "app"])
+        claims = self._decode(token, self._stream_key, self._steady())
         tenant = self._by_name.get(claims["app"])
         if tenant is None:
             raise Unauthenticated("The token is not valid.")
         return Principal(tenant=tenant, job_id=claims["sub"])
 
-    def _decode(self, token: str, key: bytes, required: list[str]) -> dict[str, Any]:
+    def _decode(self, token: str, key: bytes, now: float) -> dict[str, Any]:
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key,
                 algorithms=[_ALGORITHM],
                 options={
-                    "require": required,
+                    "require": ["exp", "sub", "app"],
                     "verify_aud": False,
                     "verify_exp": False,
                     "verify_iat": False,
@@ -203,7 +206,6 @@ class Auth:
             )
         except (jwt.InvalidTokenError, ValueError, RecursionError):
             raise Unauthenticated("The token is not valid.") from None
-        now = self._now()
         expires, begins = claims["exp"], claims.get("nbf", 0)
         if not isinstance(expires, int | float) or not isinstance(begins, int | float):
             raise Unauthenticated("The token is not valid.")

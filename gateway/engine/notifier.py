@@ -262,7 +262,7 @@ class Notifier:
         if self._stopping.is_set():
             await self._record(delivery)
             return
-        answer = await self._post(to, begun, started_at)
+        answer = await self._post(to, begun)
         now = self._clock.now()
         after = webhooks.classify(delivery, answer, now, self._rng, started_at=started_at)
         await self._record(after)
@@ -270,10 +270,10 @@ class Notifier:
         self._observe(after, to.origin, took_s)
         self._judge(lane, delivery.url, answer, now, took_s)
 
-    async def _post(self, to: Destination, begun: Delivery, now: float) -> Answer | Silence:
+    async def _post(self, to: Destination, begun: Delivery) -> Answer | Silence:
         if begun.body is None:
             raise AssertionError("a pending delivery has a body")
-        headers = webhooks.sign(begun.id, begun.body, self._keys, now)
+        headers = webhooks.sign(begun.id, begun.body, self._keys, self._clock.wall())
         if (trace := begun.attempt_trace) is not None:
             headers |= trace.headers()
         task = asyncio.current_task()

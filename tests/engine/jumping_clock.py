@@ -21,6 +21,9 @@ class JumpingClock:
     def now(self) -> float:
         return self._now
 
+    def wall(self) -> float:
+        return self._now
+
     def alarm(self, after_s: float) -> asyncio.Event:
         """An event that is set when so much of this clock's time has passed."""
         event = asyncio.Event()

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from gateway import webhooks
 from gateway.destinations import Policy
-from gateway.engine.clock import WallClock
+from gateway.engine.clock import SteadyClock
 from gateway.webhooks import DeliveryState, Silence
 from tests.engine.house import DAY, House, standing
 from tests.engine.jumping_clock import JumpingClock
@@ -321,7 +321,7 @@ async def test_a_public_origin_is_reached_by_its_internal_one(house: House) -> N
 
 async def test_on_the_real_clock_a_callback_leaves_at_once() -> None:
     """Waking is enough: nothing waits for a poll."""
-    async with standing(WallClock()) as house:
+    async with standing(SteadyClock()) as house:
         began = house.clock.now()
         await house.settle(Execution(races=2), DeliveryState.DELIVERED)
         assert house.clock.now() - began < 2

@@ -271,9 +271,9 @@ async def test_a_store_out_of_reach_does_not_hold_up_the_end(policy: OnFailure) 
     """A process that is told to stop ends soon, streams, ends that wait to be stored and all;
     the next one finds what it left."""
     store = KeptStore()
-    plays: dict[str, list[Play]] = {"a": [[Delta(text="Hey"), FOREVER]], "b": [[1.0, *HELLO]]}
-    async with Rig(store=store, **plays) as before:
-        jobs = [await before.submit(model, on_failure=policy) for model in plays]
+    streams: Play = [Delta(text="Hey"), FOREVER]
+    async with Rig(store=store, a=[streams], b=[[1.0, *HELLO]]) as before:
+        jobs = [await before.submit(model, on_failure=policy) for model in ("a", "b")]
         await asyncio.sleep(0.5)
         store.down = True
         await asyncio.sleep(1)
