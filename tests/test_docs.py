@@ -3,12 +3,13 @@
 import json
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from gateway.app import build
 from gateway.sources import load
-from tests import settings_page
+from tests import errors_page, events_page, settings_page
 from tests.chromium import needs_chromium
 from tests.e2e.calls import Inbox
 from tests.pages import blocks, python, served, shell
@@ -132,6 +133,13 @@ def test_the_settings_are_those_of_the_file() -> None:
     """After a change of the file: python -m tests.settings_page > docs/reference/settings.md"""
     toml = (ROOT / "conf/gateway.toml").read_text("utf-8")
     assert DOCS["settings"] == settings_page.page(toml)
+
+
+@pytest.mark.parametrize("made", [events_page, errors_page])
+def test_what_is_made_from_the_code_is_fresh(made: ModuleType) -> None:
+    """After a change: python -m tests.events_page > docs/reference/events.md, and so on."""
+    name = made.__name__.rpartition(".")[2].removesuffix("_page")
+    assert DOCS[name] == made.page()
 
 
 def test_every_path_is_told() -> None:
