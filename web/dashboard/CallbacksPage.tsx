@@ -1,6 +1,6 @@
 /** Callbacks owed, made and given up, and a way to make one once more. */
 
-import { useState } from "react";
+import { memo, useState } from "react";
 import type { Admin, Delivery } from "./api.ts";
 import { Chip } from "./Chip.tsx";
 import { distinct, Select, Text } from "./Filters.tsx";
@@ -29,7 +29,7 @@ interface CallbacksProps {
   apps: readonly string[];
 }
 
-export function CallbacksPage({ admin, filters, apps }: CallbacksProps) {
+export const CallbacksPage = memo(function CallbacksPage({ admin, filters, apps }: CallbacksProps) {
   const [chosen, choose] = useState<Delivery | null>(null);
   const paged = usePages(
     async (before, signal) => {
@@ -83,7 +83,7 @@ export function CallbacksPage({ admin, filters, apps }: CallbacksProps) {
       )}
     </div>
   );
-}
+});
 
 interface TableProps {
   deliveries: readonly Delivery[];

@@ -62,10 +62,12 @@ export function Dashboard() {
 }
 
 function Shown({ place, admin, live }: { place: Place; admin: Admin; live: Live }) {
+  const names = live.overview?.queue.apps.map(({ app }) => app).join("\n") ?? "";
+  // The same list while the names are the same: pages are painted when they change, not each second.
+  const apps = useMemo(() => (names ? names.split("\n") : []), [names]);
   // Who the page is for is known with the first overview, and not before.
   if (!live.overview) return <Loading what="the gateway's state" />;
   if (place.id) return <RequestPage key={place.id} admin={admin} id={place.id} />;
-  const apps = live.overview.queue.apps.map(({ app }) => app);
   switch (place.page) {
     case "requests":
       return <RequestsPage admin={admin} filters={place.filters} apps={apps} />;

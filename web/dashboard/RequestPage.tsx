@@ -13,18 +13,22 @@ import { When } from "./When.tsx";
 import { counted, dollars, lasting, whole } from "./words.ts";
 
 const AGAIN_MS = 1000;
-const UNDER_WAY: ReadonlySet<string> = new Set(["queued", "processing"]);
+/** The whole log is asked for: the longer it is, the less often. */
+const AGAIN_MS_PER_EVENT = 10;
+const UNDER_WAY: ReadonlySet<string> = new Set(["queued", "processing", "waiting", "pending"]);
 
-/** Whether there is more to come: of the answer, or of its callback. */
-function open({ state, callback }: AdminJob): boolean {
-  return UNDER_WAY.has(state) || callback?.state === "pending" || callback?.state === "waiting";
+/** When to ask again, in milliseconds; null where nothing more will come, nor from its callback. */
+function patience({ state, callback, events }: AdminJob): number | null {
+  const open = [state, callback?.state].some((each) => each && UNDER_WAY.has(each));
+  // In steps, so that not every event begins the wait anew.
+  return open ? AGAIN_MS * Math.ceil(1 + (events.length * AGAIN_MS_PER_EVENT) / 10_000) : null;
 }
 
 export function RequestPage({ admin, id }: { admin: Admin; id: string }) {
-  const [over, setOver] = useState(false);
-  const asked = useAsked((signal) => admin.job(id, signal), id, over ? null : AGAIN_MS);
+  const [everyMs, setEveryMs] = useState<number | null>(AGAIN_MS);
+  const asked = useAsked((signal) => admin.job(id, signal), id, everyMs);
   const job = asked.value;
-  useEffect(() => setOver(job !== null && !open(job)), [job]);
+  useEffect(() => setEveryMs(job && patience(job)), [job]);
   return (
     <div className="page">
       <p className="back">

@@ -1,5 +1,6 @@
 /** Every request that is still kept, newest first. */
 
+import { memo } from "react";
 import type { Admin, Job } from "./api.ts";
 import { Chip } from "./Chip.tsx";
 import { distinct, Select, Text } from "./Filters.tsx";
@@ -29,7 +30,7 @@ interface RequestsProps {
   apps: readonly string[];
 }
 
-export function RequestsPage({ admin, filters, apps }: RequestsProps) {
+export const RequestsPage = memo(function RequestsPage({ admin, filters, apps }: RequestsProps) {
   const { span = "", ...asked } = filters;
   const paged = usePages(
     async (before, signal) => {
@@ -62,7 +63,7 @@ export function RequestsPage({ admin, filters, apps }: RequestsProps) {
       <Older paged={paged} />
     </div>
   );
-}
+});
 
 interface FilterProps {
   filters: Readonly<Record<string, string>>;

@@ -1,6 +1,6 @@
 /** Tokens and what they cost: by day, by app, by model, by user. */
 
-import { useMemo } from "react";
+import { memo, useMemo } from "react";
 import type { Admin, Spent } from "./api.ts";
 import { Chart, type Curve } from "./Chart.tsx";
 import { Select } from "./Filters.tsx";
@@ -34,7 +34,7 @@ interface UsageProps {
   filters: Readonly<Record<string, string>>;
 }
 
-export function UsagePage({ admin, filters }: UsageProps) {
+export const UsagePage = memo(function UsagePage({ admin, filters }: UsageProps) {
   const days = SPANS.some(([value]) => value === filters.days) ? String(filters.days) : "30";
   const by = BY.some(([value]) => value === filters.by) ? String(filters.by) : "app";
   const set = (name: string) => (value: string) => narrow("usage", name, value);
@@ -55,7 +55,7 @@ export function UsagePage({ admin, filters }: UsageProps) {
       {shared.value && <Shares rows={shared.value} by={by} />}
     </div>
   );
-}
+});
 
 /** The gateway's days are UTC's. */
 function firstDay(days: number): number {

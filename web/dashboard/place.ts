@@ -1,6 +1,6 @@
 /** Where in the dashboard one is: the part of the address after `#`. */
 
-import { useSyncExternalStore } from "react";
+import { useMemo, useSyncExternalStore } from "react";
 
 export const PAGES = ["overview", "requests", "callbacks", "usage"] as const;
 export type Page = (typeof PAGES)[number];
@@ -51,5 +51,6 @@ function subscribe(changed: () => void): () => void {
 
 /** The place that the address names, as it changes. */
 export function usePlace(): Place {
-  return parse(useSyncExternalStore(subscribe, () => location.hash));
+  const fragment = useSyncExternalStore(subscribe, () => location.hash);
+  return useMemo(() => parse(fragment), [fragment]);
 }

@@ -15,24 +15,40 @@ followDarkness(document.documentElement, matchMedia("(prefers-color-scheme: dark
 createRoot(document.getElementById("masthead") as HTMLElement).render(<Masthead page="API" />);
 createRoot(document.getElementById("colophon") as HTMLElement).render(
   <p>
-    Shown by Swagger UI, © SmartBear Software Inc. Licences:{" "}
-    <a href="static/licences.txt">of what the pages are made of</a>,{" "}
+    <a href="openapi.json">The OpenAPI document</a>. Shown by Swagger UI, © SmartBear Software Inc.
+    Licences: <a href="static/licences.txt">of what the pages are made of</a>,{" "}
     <a href={licences}>of Swagger UI&apos;s own parts</a>.
   </p>,
 );
 
-SwaggerUI({
-  domNode: document.getElementById("api") as HTMLElement,
-  url: "openapi.json",
-  deepLinking: true,
-  filter: true,
-  docExpansion: "list",
-  defaultModelsExpandDepth: 0,
-  // Its code samples and what it was given as a credential stay on this page.
-  persistAuthorization: false,
-  // No badge of a public checker: nothing from elsewhere is loaded.
-  validatorUrl: null,
-  // A page's address must not choose what it shows, nor where requests go.
-  queryConfigEnabled: false,
-  tryItOutEnabled: false,
+const api = document.getElementById("api") as HTMLElement;
+
+/** The document, asked for at the gateway that the page came from, wherever its name leads. */
+async function read(): Promise<object> {
+  const response = await fetch("openapi.json");
+  if (!response.ok) throw new Error(`The gateway answered ${response.status}.`);
+  const here = new URL(".", location.href).href.replace(/\/$/, "");
+  return { ...((await response.json()) as object), servers: [{ url: here }] };
+}
+
+function show(spec: object): void {
+  SwaggerUI({
+    domNode: api,
+    spec,
+    deepLinking: true,
+    filter: true,
+    docExpansion: "list",
+    defaultModelsExpandDepth: 0,
+    // What it was given as a credential stays on this page.
+    persistAuthorization: false,
+    // No badge of a public checker: nothing from elsewhere is loaded.
+    validatorUrl: null,
+    // A page's address must not choose what it shows, nor where requests go.
+    queryConfigEnabled: false,
+    tryItOutEnabled: false,
+  });
+}
+
+read().then(show, (error: Error) => {
+  api.textContent = `The API's document could not be read: ${error.message} Load the page again.`;
 });

@@ -3,7 +3,7 @@ declare module "swagger-ui-dist/swagger-ui-es-bundle.js" {
   /** https://swagger.io/docs/open-source-tools/swagger-ui/usage/configuration/ */
   interface Configuration {
     domNode: HTMLElement;
-    url: string;
+    spec: object;
     deepLinking: boolean;
     filter: boolean;
     docExpansion: "list" | "full" | "none";
