@@ -5,13 +5,14 @@ Each later one wins over those before it; `gateway.config` says what is right in
 
 import tomllib
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
 from dotenv import dotenv_values
 
 from gateway import config as configs
-from gateway.config import ALIASES, RULES, Config
+from gateway.config import ALIASES, RULES, Config, ConfigError, Problem
 
 # The folder that comes with the gateway.
 SHIPPED = Path(__file__).parents[1] / "conf"
@@ -82,21 +83,26 @@ def read(folder: Path | None, environ: Mapping[str, str]) -> Sources:
         folder: None for the one that comes with the gateway.
 
     Raises:
+        ConfigError: every file that is no text.
         OSError: the folder, or a file in it, cannot be read.
     """
     folder = folder or SHIPPED
     if not folder.is_dir():
         raise NotADirectoryError(20, "there is no such folder", str(folder))
-    return Sources(
+    found: list[Problem] = []
+    sources = Sources(
         folder=folder,
-        toml=_text(folder / "gateway.toml"),
-        apps=_text(folder / "apps.json"),
-        models=_text(folder / "models.toml") or _text(SHIPPED / "models.toml"),
-        modes=_text(folder / "modes.toml") or _text(SHIPPED / "modes.toml"),
-        dotenv={name: value or "" for name, value in dotenv_values(".env").items()},
-        credentials=_credentials(environ.get("CREDENTIALS_DIRECTORY")),
+        toml=_text(folder / "gateway.toml", found),
+        apps=_text(folder / "apps.json", found),
+        models=_text(folder / "models.toml", found) or _text(SHIPPED / "models.toml", found),
+        modes=_text(folder / "modes.toml", found) or _text(SHIPPED / "modes.toml", found),
+        dotenv=_dotenv(_text(Path(".env"), found)),
+        credentials=_credentials(environ.get("CREDENTIALS_DIRECTORY"), found),
         environ=environ,
     )
+    if found:
+        raise ConfigError(found)
+    return sources
 
 
 def load(folder: Path | None, environ: Mapping[str, str]) -> Config:
@@ -109,12 +115,25 @@ def load(folder: Path | None, environ: Mapping[str, str]) -> Config:
     return read(folder, environ).config()
 
 
-def _credentials(folder: str | None) -> dict[str, str]:
+def _dotenv(text: str | None) -> dict[str, str]:
+    return {name: value or "" for name, value in dotenv_values(stream=StringIO(text)).items()}
+
+
+def _credentials(folder: str | None, found: list[Problem]) -> dict[str, str]:
     """The files that are named as settings are; others are no concern of the gateway."""
     files = sorted(Path(folder).iterdir()) if folder else []
     known = {*RULES, *(alias.lower() for alias in ALIASES)}
-    return {file.name.upper(): file.read_text("utf-8") for file in files if file.name in known}
+    return {file.name.upper(): _text(file, found) or "" for file in files if file.name in known}
 
 
-def _text(file: Path) -> str | None:
-    return file.read_text(encoding="utf-8") if file.exists() else None
+def _text(file: Path, found: list[Problem]) -> str | None:
+    """What a file says; None where there is none, or where it is no text."""
+    if not file.exists():
+        return None
+    try:
+        # Editors of other systems begin a file with a mark.
+        return file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = f"Byte {error.start + 1} is none."
+        found.append(Problem(file=str(file), key="", expected="text in UTF-8", hint=where))
+        return None

@@ -40,6 +40,8 @@ class Finding(NamedTuple):
 
 def disk(settings: Settings) -> list[Finding]:
     """Where jobs are kept, and whether there is room."""
+    if not settings.keep_texts:
+        return [Finding("disk", Level.OK, "KEEP_TEXTS is off: nothing is written")]
     if not settings.data_dir:
         text = "everything is in memory, and gone with the process"
         return [Finding("disk", Level.WARNING, text, "Set DATA_DIR to a folder.")]

@@ -13,6 +13,12 @@ def levels(folder: Path | None) -> list[Level]:
     return [each.level for each in disk(Settings(data_dir=str(folder) if folder else None))]
 
 
+def test_nothing_that_is_kept_needs_no_room() -> None:
+    """Who keeps no texts has chosen so."""
+    (found,) = disk(Settings(keep_texts=False))
+    assert (found.level, found.advice) == (Level.OK, "")
+
+
 def test_the_disk(tmp_path: Path) -> None:
     """In memory, not made yet, open to others, a file in its place."""
     assert levels(None) == [Level.WARNING]
