@@ -85,6 +85,7 @@ class Account(NamedTuple):
 
     Attributes:
         user: "" for the jobs of no user.
+        model: "" for those that no model answered.
     """
 
     day: str
@@ -113,7 +114,7 @@ def account_of(job: Job) -> Account:
         day_of(job.finished_at),
         job.owner.tenant,
         job.owner.user or "",
-        outcome.model or job.request.model,
+        outcome.model or (job.request.model if outcome.usage else ""),
     )
 
 

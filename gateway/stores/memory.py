@@ -16,7 +16,7 @@ from gateway.log import EventLog
 from gateway.outbox import Backlog
 from gateway.spending import By, Spent
 from gateway.stores import Batch
-from gateway.stores.usage import Sums
+from gateway.stores.usage import Sums, first_kept
 from gateway.webhooks import Delivery, DeliveryState
 
 
@@ -182,6 +182,7 @@ class MemoryStore:
         ]
         for job_id, _ in gone:
             self._forget(job_id)
+        self._sums.prune(first_kept(before))
         return gone
 
     def _below(self, top: Place | None, since: float | None = None) -> Iterator[Place]:

@@ -30,6 +30,7 @@ from gateway.stores.rows import (
     progress_of,
     request_of,
 )
+from gateway.stores.usage import Crowd, first_kept
 from gateway.webhooks import Delivery, DeliveryState
 
 # Jobs forgotten in one transaction: others do not wait long behind it.
@@ -48,6 +49,7 @@ class SqliteStore:
     def __init__(self, database: Database) -> None:
         """Keep everything in `database`, which lives from `start` to `stop`."""
         self._database = database
+        self._crowd = Crowd()
 
     async def start(self) -> None:
         """Open the database.
@@ -123,7 +125,7 @@ class SqliteStore:
             if job is None or job.state.final:
                 return None
             ended = _save(db, jobs.finish(job, outcome, now))
-            sqlite_usage.add(db, ended)
+            sqlite_usage.add(db, self._crowd.account(ended), ended)
             db.execute(
                 "INSERT INTO events (job, attempt, body) SELECT seq, ?, ? FROM jobs WHERE id = ?",
                 (rest.first.attempt, lines, job_id),
@@ -365,6 +367,7 @@ def _prune(db: apsw.Connection, before: float, dead_before: float) -> list[tuple
         (before, dead_before, _STEP),
     ).fetchall()
     _delete(db, [seq for seq, *_ in rows])
+    sqlite_usage.prune(db, first_kept(before))
     return [(job_id, Owner(tenant=tenant, user=user)) for _, job_id, tenant, user in rows]
 
 

@@ -6,7 +6,7 @@ They are kept when the jobs themselves are forgotten.
 import apsw
 
 from gateway.jobs import Job, Owner
-from gateway.spending import By, Spent, account_of, spent_by
+from gateway.spending import Account, By, Spent, spent_by
 
 USAGE = """
 CREATE TABLE usage (
@@ -39,11 +39,11 @@ _KEYS: dict[By, str] = {
 }
 
 
-def add(db: apsw.Connection, job: Job) -> None:
-    """Add an ended job to its sums."""
+def add(db: apsw.Connection, account: Account, job: Job) -> None:
+    """Add an ended job to these sums."""
     took = spent_by(job)
     tokens = (took.prompt_tokens, took.completion_tokens)
-    db.execute(_ADD, (*account_of(job), took.jobs, *tokens, took.cost))
+    db.execute(_ADD, (*account, took.jobs, *tokens, took.cost))
 
 
 def spent(db: apsw.Connection, by: By, since: str, until: str) -> list[Spent]:
@@ -64,6 +64,11 @@ def spent(db: apsw.Connection, by: By, since: str, until: str) -> list[Spent]:
         )
         for key, app, jobs, prompt_tokens, completion_tokens, cost in rows
     ]
+
+
+def prune(db: apsw.Connection, first: str) -> None:
+    """Forget the days before `first`."""
+    db.execute("DELETE FROM usage WHERE day < ?", (first,))
 
 
 def disown(db: apsw.Connection, owner: Owner) -> None:

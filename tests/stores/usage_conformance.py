@@ -1,5 +1,6 @@
 """What every store must do with the sums of what jobs took."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from gateway.events import Cancelled, Completed, Usage
 from gateway.jobs import Outcome, Owner
 from gateway.spending import Spent
 from gateway.stores import StoreAndOutbox
+from gateway.stores.usage import KEPT_S
 from tests.stores.conformance import NOW, batch, claimed, new_job
 
 DAY_S = 86_400
@@ -112,11 +114,30 @@ class UsageConformance:
         assert await store.spent("model", "", "9") == [row("m", (1, 0, 0, 7))]
 
     async def test_a_job_that_never_ran_counts_as_one(self, store: StoreAndOutbox) -> None:
-        """It took nothing, of the model that was asked."""
+        """It took nothing, of no model: its caller may have made the name up."""
         job = await store.insert(new_job(), None)
         outcome = Outcome(terminal=Cancelled())
         assert await store.finish(job.id, outcome, batch(job, "1-1", Cancelled()), NOW, None)
-        assert await store.spent("model", "", "9") == [row("m", (1, 0, 0, 0))]
+        assert await store.spent("model", "", "9") == [row("", (1, 0, 0, 0))]
+
+    async def test_sums_are_kept_for_a_year_and_more(self, store: StoreAndOutbox) -> None:
+        """Then they are forgotten, too, a day at a time."""
+        await some(store)
+        last = NOW + KEPT_S + DAY_S
+        await store.prune(last, last)
+        assert [day.key for day in await store.spent("day", "", "9")] == [SECOND, THIRD]
+
+    async def test_names_that_callers_make_up_are_bounded(self, store: StoreAndOutbox) -> None:
+        """Beyond so many on one day the others are summed as nobody's; the next day begins anew."""
+        most = 1000
+        await took(store, BANK, "simulator/0", (1, 1), 1)
+        names = [f"simulator/{number}" for number in range(1, most + 5)]
+        await asyncio.gather(*(took(store, BANK, name, (1, 1), 1) for name in names))
+        await took(store, BANK, "simulator/0", (1, 1), 1)
+        await took(store, BANK, "simulator/new", (1, 1), 1, days=1)
+        sums = {each.key: each.jobs for each in await store.spent("model", "", "9")}
+        assert len(sums) == most + 2
+        assert (sums["simulator/0"], sums[""], sums["simulator/new"]) == (2, 5, 1)
 
     async def test_sums_outlive_their_jobs(self, store: StoreAndOutbox) -> None:
         """What was forgotten is still paid for."""
