@@ -15,11 +15,13 @@ DEFAULT_URL = "http://127.0.0.1:5000"
 DEFAULT_TYPE = "chat"
 STATES = ("queued", "processing", "completed", "error", "cancelled", "expired")
 DELIVERY_STATES = ("waiting", "pending", "delivered", "delivered_unconfirmed", "dead")
+SUMS = ("app", "user", "model", "day")
 SHELLS = ("bash", "zsh", "fish")
 # The gateway refuses a token that is good for longer.
 MOST_HOURS = 366 * 24
 
 _DEFAULT = "(default: %(default)s)"
+_WHEN = "such as 2026-11-20, 2026-11-20T22:44, or 90m, 12h, 7d ago"
 _CODES = """\
 exit codes:
   0    done
@@ -219,6 +221,15 @@ def _add_looking(commands: Any) -> None:
     _add_limit(history)
     _add_remote(history)
 
+    usage = _command(
+        commands, "usage", "usage:run", "what answers took and cost, summed, for operators",
+        "Whole days, by UTC. Costs are by the prices of the gateway's catalog.\n\n" + _REMOTE,
+    )  # fmt: skip
+    usage.add_argument("--by", choices=SUMS, default="app", help=f"what is summed by {_DEFAULT}")
+    usage.add_argument("--since", metavar="TIME", help=f"from that day on, {_WHEN}")
+    usage.add_argument("--until", metavar="TIME", help="before that day")
+    _add_remote(usage)
+
     webhooks = _noun(commands, "webhooks", "callbacks: on their way, delivered, given up")
     listing = _command(webhooks, "list", "webhooks:show_all", "callbacks, newest first", _REMOTE)
     listing.add_argument("--state", choices=DELIVERY_STATES, help="only these")
@@ -307,8 +318,7 @@ def _add_json(command: argparse.ArgumentParser, printed: str = "print JSON") -> 
 
 
 def _add_times(command: argparse.ArgumentParser) -> None:
-    when = "such as 2026-11-20, 2026-11-20T22:44, or 90m, 12h, 7d ago"
-    command.add_argument("--since", metavar="TIME", help=f"made at or after, {when}")
+    command.add_argument("--since", metavar="TIME", help=f"made at or after, {_WHEN}")
     command.add_argument("--until", metavar="TIME", help="made before")
 
 

@@ -5,12 +5,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from gateway.commands import grammar
 from gateway.jobs import State
+from gateway.spending import By
 from gateway.webhooks import DeliveryState
 from tests.processes import ROOT
 
@@ -37,6 +38,7 @@ def test_words_are_those_of_the_gateway() -> None:
     """They are written down here, so that nothing has to be imported for them."""
     assert tuple(State) == grammar.STATES
     assert set(DeliveryState) == set(grammar.DELIVERY_STATES)
+    assert get_args(By) == grammar.SUMS
 
 
 @pytest.mark.parametrize("words", ALL)

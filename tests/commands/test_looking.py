@@ -93,6 +93,24 @@ async def test_operators_see_every_app() -> None:
     assert none.out == "[]\n"
 
 
+async def test_usage_is_summed_by_what_is_asked_for() -> None:
+    """In tokens and money; a program gets the gateway's own rows."""
+    async with Gateway() as gateway:
+        for text in ("one two", "three"):
+            await gateway.over(await gateway.queue(QUICK, text))
+        by_app = await typed("usage", **to(gateway.origin))
+        by_model = await typed("usage", "--by", "model", "--json", **to(gateway.origin))
+        none = await typed("usage", "--until", "2020-01-01", **to(gateway.origin))
+        wrong = await typed("usage", "--since", "soon", **to(gateway.origin))
+    head, row = (line.split() for line in by_app.out.splitlines())
+    assert head == ["app", "jobs", "read", "written", "cost"]
+    assert (row[:2], row[3:]) == (["shop", "2"], ["3", "-"])
+    (sums,) = json.loads(by_model.out)
+    assert (sums["key"], sums["jobs"], sums["completion_tokens"]) == (QUICK, 2, 3)
+    assert none.out.split() == head
+    assert wrong.code == 1
+
+
 # -- webhooks ---------------------------------------------------------------------------------
 
 
