@@ -132,7 +132,13 @@ DROP INDEX deliveries_due;
 CREATE INDEX deliveries_due ON deliveries (next_at, created_at) WHERE state = 'pending';
 """
 
-MIGRATIONS = (_JOBS, _LOST, _HISTORY, USAGE)
+# What is forgotten by age, and by user.
+_CONVERSATIONS = """
+CREATE INDEX conversations_by_age ON conversations (updated_at);
+CREATE INDEX conversations_by_user ON conversations (tenant, user);
+"""
+
+MIGRATIONS = (_JOBS, _LOST, _HISTORY, USAGE, _CONVERSATIONS)
 
 
 def version(db: apsw.Connection) -> int:

@@ -126,16 +126,16 @@ class SqliteStore:
                 return None
             ended = _save(db, jobs.finish(job, outcome, now))
             sqlite_usage.add(db, self._crowd.account(ended), ended)
+            seq = db.execute("SELECT seq FROM jobs WHERE id = ?", (job_id,)).get
             db.execute(
-                "INSERT INTO events (job, attempt, body) SELECT seq, ?, ? FROM jobs WHERE id = ?",
-                (rest.first.attempt, lines, job_id),
+                "INSERT INTO events (job, attempt, body) VALUES (?, ?, ?)",
+                (seq, rest.first.attempt, lines),
             )
             db.execute(
-                "UPDATE deliveries SET state = ?, callback = ?, next_at = ?"
-                " WHERE seq = (SELECT seq FROM jobs WHERE id = ?)",
-                (DeliveryState.PENDING.value, body, now, job_id),
+                "UPDATE deliveries SET state = ?, callback = ?, next_at = ? WHERE seq = ?",
+                (DeliveryState.PENDING.value, body, now, seq),
             )
-            sqlite_history.finish(db, ended)
+            sqlite_history.finish(db, seq, ended)
             return ended
 
         return await self._database.write(finish)

@@ -33,7 +33,7 @@ def insert(db: apsw.Connection, seq: int, job: Job) -> None:
     )
 
 
-def finish(db: apsw.Connection, job: Job) -> None:
+def finish(db: apsw.Connection, seq: int, job: Job) -> None:
     """Say in the line of a job how it ended."""
     entry = history.entry_of(job)
     usage, error = entry.usage, entry.error
@@ -42,9 +42,8 @@ def finish(db: apsw.Connection, job: Job) -> None:
     )
     failed = (error.code, error.message, error.retryable) if error else (None,) * 3
     db.execute(
-        f"UPDATE entries SET ({_END}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-        " WHERE seq = (SELECT seq FROM jobs WHERE id = ?)",
-        (entry.model, entry.provider, entry.first_token_at, *counted, entry.cost, *failed, job.id),
+        f"UPDATE entries SET ({_END}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE seq = ?",  # noqa: S608
+        (entry.model, entry.provider, entry.first_token_at, *counted, entry.cost, *failed, seq),
     )
 
 
