@@ -63,8 +63,7 @@ async def serve(
     Raises:
         OSError: the address cannot be listened on.
     """
-    for warning in config.warnings:
-        log.warning("configuration_warning", text=warning)
+    _warn(config)
     environ = environ or {}
     supervisor = Supervisor.of(environ, os.getpid())
     sockets = inherited(environ, os.getpid())
@@ -90,6 +89,11 @@ async def serve(
         supervisor.stop()
     log.info("gateway_stopped")
     return 0
+
+
+def _warn(config: Config) -> None:
+    for warning in config.warnings:
+        log.warning("configuration_warning", text=warning)
 
 
 async def _set_up(config: Config) -> tuple[web.Application, web.AppRunner]:
@@ -167,9 +171,12 @@ async def _reloading(
             supervisor.reloading()
             try:
                 # Files may be slow; streams go on meanwhile.
-                reloading.change(await asyncio.to_thread(reread))
+                config = await asyncio.to_thread(reread)
             except (ConfigError, OSError, UnicodeError) as error:
                 log.error("configuration_refused", problems=str(error).splitlines())
+            else:
+                reloading.change(config)
+                _warn(config)
             supervisor.ready(status)
 
     obeying = asyncio.create_task(obey())

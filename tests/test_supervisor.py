@@ -197,8 +197,12 @@ async def test_a_change_is_let_in_by_sighup(
         bearer = {"Authorization": f"Bearer {CODE}"}
         assert (await wire.get(at, "/v1/models", **bearer)).status == 200
         conf(folder, {"x" * 20: {"name": "other"}})
-        assert (await reloaded())["apps"] == 1
+        (folder / "gateway.toml").write_text('anonymous_app = "other"\n', "utf-8")
+        done = await reloaded()
+        assert (done["apps"], done["settings"]) == (1, ["anonymous_app"])
+        assert "whoever" in (await lines_until(gateway.stderr, "ANONYMOUS_APP"))[-1]
         assert (await wire.get(at, "/v1/models", **bearer)).status == 401
+        assert (await wire.get(at, "/v1/models")).status == 200
         other = {"Authorization": "Bearer " + "x" * 20}
         assert (await wire.get(at, "/v1/models", **other)).status == 200
 
@@ -218,10 +222,10 @@ async def test_a_restart_refuses_nobody(tmp_path: Path, handed: socket.socket) -
                 answered.append(response.status)
 
     connector = TCPConnector(force_close=True, limit=0)
-    async with ClientSession(connector=connector, timeout=ClientTimeout(25)) as session:
+    async with ClientSession(connector=connector, timeout=ClientTimeout(50)) as session:
         async with supervised(folder, handed) as first:
             await lines_until(first.stderr, "gateway_started")
-            hammers = [asyncio.create_task(hammer(session)) for _ in range(8)]
+            hammers = [asyncio.create_task(hammer(session)) for _ in range(4)]
             jobs = [await ask(session, at, SLOW) for _ in range(50)]
             reading = [asyncio.create_task(_read(session, at, job_id)) for job_id in jobs]
             first.send_signal(signal.SIGHUP)
