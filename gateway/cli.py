@@ -8,6 +8,7 @@ import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 
 from gateway.commands import CommandError
@@ -20,6 +21,9 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Run one command and return its exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that lacks a letter shows its number; an answer is not broken off for it.
+        sys.stdout.reconfigure(errors="backslashreplace")
     typed = parser(_program()).parse_args(argv)
     try:
         code: int = typed.run(typed, dict(os.environ if environ is None else environ))

@@ -2,14 +2,13 @@
 
 import argparse
 import asyncio
-import json
 import sys
 import uuid
 from contextlib import aclosing, suppress
 from typing import Any
 
 from gateway.commands import CommandError
-from gateway.commands.remote import Call, Following, Remote, remote
+from gateway.commands.remote import Call, Following, Remote, json_of, remote
 from gateway.commands.terminal import say, show, show_json
 
 _GOODBYE_S = 3.0
@@ -21,7 +20,7 @@ def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
 
 
 def _body(typed: argparse.Namespace) -> dict[str, Any]:
-    prompt = sys.stdin.read() if typed.prompt == "-" else typed.prompt
+    prompt = _piped() if typed.prompt == "-" else typed.prompt
     if not prompt.strip():
         raise CommandError("There is nothing to ask: the prompt is empty.")
     given = {"max_tokens": typed.max_tokens, "temperature": typed.temperature}
@@ -32,6 +31,13 @@ def _body(typed: argparse.Namespace) -> dict[str, Any]:
         "hyperparameters": {name: value for name, value in given.items() if value is not None},
     }
     return {name: value for name, value in fields.items() if value}
+
+
+def _piped() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError:
+        raise CommandError("What came from standard input is no text in UTF-8.") from None
 
 
 async def _ask(gateway: Remote, body: dict[str, Any], *, as_json: bool) -> int:
@@ -60,7 +66,7 @@ async def _read(gateway: Remote, following: Following, *, aloud: bool) -> None:
     line_open = False
     async with aclosing(gateway.events(following)) as events:
         async for event in events:
-            piece = json.loads(event.data)
+            piece = json_of(event)
             if piece.get("restarted"):
                 say("\n(What stands above is void: the answer begins anew.)")
             text = piece.get("content", "")

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Column
 
 from gateway import catalog as catalogs
 from gateway.catalog import Catalog
@@ -19,7 +20,7 @@ from gateway.commands import CommandError, batch_files, configured
 from gateway.commands.batch_files import Defaults, Kept, Question
 from gateway.commands.remote import Call, Refused, Remote, Unreachable, remote
 from gateway.commands.tally import Tally
-from gateway.commands.terminal import say, show_json
+from gateway.commands.terminal import printable, say, show_json
 from gateway.errors import UnknownModel
 from gateway.events import Usage
 from gateway.problems import ConfigError, Problem, Report
@@ -240,7 +241,7 @@ class _Bar:
         if tally.failed:
             parts.append(f"{tally.failed} failed")
         if note:
-            parts.append(note)
+            parts.append(printable(note))
         self._progress.update(self._task, completed=tally.done, told="  ".join(parts))
 
 
@@ -250,7 +251,7 @@ def _bar(tally: Tally) -> Iterator[_Bar]:
     columns = (
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[told]}", markup=False),
+        TextColumn("{task.fields[told]}", markup=False, table_column=Column(no_wrap=True)),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         shown = _Bar(progress, tally)

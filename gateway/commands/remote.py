@@ -258,12 +258,29 @@ async def _decoded(
             yield event
 
 
+def json_of(event: ServerEvent) -> dict[str, Any]:
+    """What an event says.
+
+    Raises:
+        CommandError: it is not of a gateway.
+    """
+    try:
+        told = json.loads(event.data)
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise CommandError("The stream is none of a gateway's: is this its address?")
+    return told
+
+
 async def _refusal(response: aiohttp.ClientResponse) -> Refused:
     try:
         body = await response.read()
     except LOST:
         body = b""
     code, said = _said(body)
+    if "Location" in response.headers:
+        said = f"it leads to {response.headers['Location'][:_TEXT_MOST]}: is the gateway there?"
     return Refused(
         response.status,
         code or f"HTTP {response.status}",

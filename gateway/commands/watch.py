@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 from gateway.commands import CommandError
-from gateway.commands.remote import Following, Remote, remote
+from gateway.commands.remote import Following, Remote, json_of, remote
 from gateway.commands.terminal import say, show, show_line
 from gateway.jobs import is_job_id
 from gateway.sse import ServerEvent
@@ -29,7 +29,7 @@ async def _watch(gateway: Remote, following: Following, job_id: str, *, as_json:
     try:
         async with gateway, aclosing(gateway.events(following)) as events:
             async for event in events:
-                data = json.loads(event.data)
+                data = json_of(event)
                 following.ended = event.event in _LAST
                 if as_json:
                     show_line({"event": event.event, "id": event.id, "data": data})

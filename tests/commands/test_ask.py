@@ -5,6 +5,8 @@ import json
 import signal
 from random import Random
 
+from aiohttp import web
+
 from tests.commands.typing_in import screen, to, typed
 from tests.e2e.proxy import Proxy
 from tests.processes import pasted, process
@@ -117,6 +119,43 @@ async def test_refusals_are_sentences() -> None:
     assert (none.code, none.err.endswith(hint)) == (1, True)
     assert unknown.err == "The gateway refused: There is no model nobody (UNKNOWN_MODEL)\n"
     assert empty == (1, "", "There is nothing to ask: the prompt is empty.\n")
+
+
+async def test_a_terminal_without_the_letters_shows_their_numbers() -> None:
+    """An answer is not broken off for an old encoding; input in one is a sentence."""
+    async with Gateway() as gateway:
+        there = to(gateway.origin)
+        printed = await typed("ask", "-", stdin="Żó", **there, PYTHONIOENCODING="ascii")
+        assert printed == (0, "\\u017b\\xf3\n", "")
+        line = "printf 'caf\\351' | python run.py ask - 2>&1 || echo $?"
+        assert await pasted(line, **there) == (
+            "What came from standard input is no text in UTF-8.\n1\n"
+        )
+
+
+async def test_an_address_that_leads_elsewhere_is_told() -> None:
+    """As of a proxy that wants TLS; another kind of stream is told, too."""
+
+    async def elsewhere(_: web.Request) -> web.Response:
+        return web.Response(status=308, headers={"Location": "https://ai.example.org/"})
+
+    async def strange(_: web.Request) -> web.Response:
+        return web.Response(body=b"data: hello\n\n", content_type="text/event-stream")
+
+    app = web.Application()
+    app.router.add_post("/api/chat/stream", elsewhere)
+    app.router.add_post("/other/api/chat/stream", strange)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        led = await typed("ask", "x", "--url", url)
+        other = await typed("ask", "x", "--url", f"{url}/other")
+    finally:
+        await runner.cleanup()
+    assert "it leads to https://ai.example.org/: is the gateway there?" in led.err
+    assert other == (1, "", "The stream is none of a gateway's: is this its address?\n")
 
 
 async def test_nobody_there_is_a_sentence(unused_tcp_port: int) -> None:
