@@ -203,9 +203,9 @@ class Core:
             earlier = await self._store.find(job.idempotency_key)
             if earlier is not None:
                 return repeat(job, earlier)
-        self.budgets.check(tenant)
         self._queue.reserve()
         try:
+            self.budgets.reserve(job, tenant, self.catalog)
             if tenant.rate_limit is not None:
                 await self.limits.spend(tenant.rate_limit, "app", tenant.name)
             if not self._store.durable:
@@ -214,6 +214,8 @@ class Core:
             return await asyncio.shield(self._spawn(self._admit(job)))
         finally:
             self._queue.unreserve()
+            if job.id not in self._jobs:
+                self.budgets.release(job.id)
 
     async def _admit(self, job: Job) -> Job:
         held = await self._store.insert(job, webhooks.owed(job, self._bounds.callback_deadline))

@@ -27,6 +27,7 @@ from gateway.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from gateway.surfaces.budget import HEADER
 from gateway.surfaces.door import TOKEN_PARAMETER, Door, answer
 from gateway.surfaces.route import Access, Body, Parameter, Refusals, Reply, Route
 from gateway.surfaces.status import shape
@@ -78,6 +79,10 @@ _HEADERS: Item = {
         "required": True,
         "schema": {"type": "string"},
     },
+    "BudgetWarning": {
+        "description": "How much of the app's budget is spent, once most of it is.",
+        "schema": {"type": "string"},
+    },
     "RetryAfter": {
         "description": "Seconds after which another try may succeed, where somebody knows.",
         "schema": {"type": "integer", "minimum": 1},
@@ -90,6 +95,7 @@ _HEADERS: Item = {
 }
 
 
+_BUDGET: Item = {"$ref": "#/components/headers/BudgetWarning"}
 _REFUSAL_HEADERS = {
     402: ("Retry-After", "RetryAfter"),
     401: ("WWW-Authenticate", "WwwAuthenticate"),
@@ -198,6 +204,11 @@ class _Documented(NamedTuple):
     def path(self) -> str:
         return _PATTERN.sub(r"{\1}", self.route.path)
 
+    @property
+    def _makes(self) -> bool:
+        """What is asked for there costs something."""
+        return self.route.access is Access.MAKE and self.route.body is not None
+
     def kinds(self) -> Iterator[Any]:
         """Every type whose schema is asked for."""
         yield _error_of(self.door)
@@ -237,6 +248,9 @@ class _Documented(NamedTuple):
 
     def _responses(self, schemas: _Schemas) -> Item:
         told = {reply.status: _reply(reply, schemas) for reply in self.route.replies}
+        if self._makes:
+            for answer in told.values():
+                answer.setdefault("headers", {})[HEADER] = _BUDGET
         for status, kinds in sorted(self._refused().items()):
             if status in told:
                 raise AssertionError(f"{self.path}: {status} is an answer and a refusal")
@@ -259,7 +273,7 @@ class _Documented(NamedTuple):
             kinds += _AT_ANY_DOOR
         if route.body is not None:
             kinds += _OF_A_BODY
-            if route.access is Access.MAKE:
+            if self._makes:
                 kinds += _OF_A_JOB
         found: defaultdict[int, list[type[GatewayError]]] = defaultdict(list)
         for kind in sorted(set(kinds), key=lambda kind: kind.__name__):

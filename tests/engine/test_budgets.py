@@ -1,5 +1,7 @@
 """How much an app may spend: warned of, then refused, and known again after a restart."""
 
+import asyncio
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from gateway.catalog import Catalog, Model
 from gateway.engine.budgets import Budgets
 from gateway.errors import OverBudget
 from gateway.events import Completed, Usage
@@ -15,7 +18,7 @@ from gateway.jobs import Job, Outcome
 from gateway.spending import Budget
 from gateway.stores.memory import MemoryStore
 from gateway.tenants import Tenant
-from tests.stores.conformance import batch, claimed
+from tests.stores.conformance import batch, claimed, new_job
 from tests.surfaces.running import CODE, OTHER_CODE, Gateway, apps, bearer
 
 # Two tokens read and two written: a dollar an answer.
@@ -27,6 +30,11 @@ upstream = "echo?first=0&gap=0"
 input_price = 250_000
 output_price = 250_000
 """
+
+# A millionth of a dollar a token.
+CATALOG = Catalog(
+    {"m": Model(name="m", provider="openai", upstream="m", input_price=1, output_price=1)}
+)
 
 
 def at(text: str) -> float:
@@ -86,16 +94,16 @@ async def test_a_budget_begins_anew(per: Any, last: str, first: str) -> None:
     tenant = shop(usd=1, per=per)
     budgets = Budgets(store, clock)
     await budgets.start()
-    budgets.check(tenant)
+    budgets.reserve(new_job(), tenant, CATALOG)
     budgets.add(await spend(store, clock, 1_000_000), tenant)
     with pytest.raises(OverBudget) as refused:
-        budgets.check(tenant)
+        budgets.reserve(new_job(), tenant, CATALOG)
     assert (refused.value.retry_after_s, refused.value.retryable) == (1.0, True)
     assert str(refused.value) == (
         f"The budget of $1.00 a {per} is spent. It begins anew with the next {per}."
     )
     clock.now = at(first)
-    budgets.check(tenant)
+    budgets.reserve(new_job(), tenant, CATALOG)
     assert budgets.spent(tenant) == 0
 
 
@@ -132,8 +140,43 @@ async def test_who_has_no_budget_has_no_bound() -> None:
     await budgets.start()
     free = replace(shop(usd=1), budget=None)
     budgets.add(await spend(store, clock, 9_000_000), free)
-    budgets.check(free)
+    budgets.reserve(new_job(), free, CATALOG)
     assert (budgets.warning(free), budgets.spent(shop(usd=1))) == (None, 9_000_000)
+
+
+async def test_a_burst_goes_beyond_the_budget_by_no_more_than_a_guess() -> None:
+    """What runs counts as what it may cost; when it is over, as what it did."""
+    store, clock = MemoryStore(), Clock("2026-11-20T12:00:00")
+    tenant = shop(usd=0.001)
+    budgets = Budgets(store, clock)
+    await budgets.start()
+    # Five tokens read, two hundred written: 205 millionths of a dollar each.
+    running = [new_job() for _ in range(5)]
+    for job in running:
+        budgets.reserve(job, tenant, CATALOG)
+    with pytest.raises(OverBudget, match="under way may spend the rest") as refused:
+        budgets.reserve(new_job(), tenant, CATALOG)
+    assert refused.value.retry_after_s == 5.0
+    budgets.release(running[0].id)
+    budgets.release(running[0].id)
+    budgets.reserve(new_job(), tenant, CATALOG)
+
+
+async def test_what_an_app_may_cost_is_learned_from_its_answers() -> None:
+    """And is no more than the request allows."""
+    store, clock = MemoryStore(), Clock("2026-11-20T12:00:00")
+    tenant = shop(usd=0.001)
+    budgets = Budgets(store, clock)
+    await budgets.start()
+    # One token each.
+    budgets.add(await spend(store, clock, 1), tenant)
+    for _ in range(100):
+        budgets.reserve(new_job(), tenant, CATALOG)
+    short = Budgets(store, clock)
+    await short.start()
+    brief = replace(new_job().request, max_tokens=1)
+    for _ in range(100):
+        short.reserve(new_job(request=brief), tenant, CATALOG)
 
 
 # -- the whole gateway ------------------------------------------------------------------------
@@ -222,6 +265,17 @@ async def test_a_repeat_is_answered_when_all_is_spent() -> None:
         await gateway.over(first.json()["request_id"])
         assert (await gateway.post("/ai_request", body)).status == 402
         assert (await gateway.post("/ai_request", body, **key)).json() == first.json()
+
+
+async def test_a_burst_of_requests_does_not_overdraw_the_budget() -> None:
+    """Those that come together are refused as those that come late; none is counted for ever."""
+    body = {"question": "one two", "max_tokens": 2}
+    async with Gateway(**budgeted(usd=3)) as gateway:
+        asked = [gateway.post("/v1/ask", body, **bearer(CODE)) for _ in range(30)]
+        statuses = Counter(reply.status for reply in await asyncio.gather(*asked))
+        assert set(statuses) == {200, 402}
+        assert statuses[200] <= 4
+        assert gateway.core.budgets._reserved.total() == 0
 
 
 async def test_a_restart_forgets_no_spending(tmp_path: Path) -> None:

@@ -124,9 +124,10 @@ async def test_streams_and_polls_name_their_job(told: Any) -> None:
     """What made or read a job says which, in a header that is always there."""
     every = operations(told)
     for name in ("POST /v1/ask", "GET /stream/{id}", "GET /get_request/{id}"):
-        assert every[name]["responses"]["200"]["headers"] == {
-            "X-Request-Id": {"$ref": "#/components/headers/RequestId"}
-        }
+        headers = every[name]["responses"]["200"]["headers"]
+        assert headers["X-Request-Id"] == {"$ref": "#/components/headers/RequestId"}
+        # Only what is asked for costs something.
+        assert ("X-Budget-Warning" in headers) == name.startswith("POST")
 
 
 async def test_a_status_has_one_meaning() -> None:
