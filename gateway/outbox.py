@@ -31,8 +31,8 @@ class Outbox(Protocol):
         """Pending deliveries whose next attempt is due, the longest due first."""
         ...
 
-    async def record(self, delivery: Delivery) -> None:
-        """Replace a delivery by its newer version; one whose job is forgotten stays so."""
+    async def record(self, delivery: Delivery) -> bool:
+        """Replace a delivery by its newer version; False if its job is forgotten, and stays so."""
         ...
 
     async def replay(self, job_id: str, now: float, lifetime_s: float) -> Delivery | None:

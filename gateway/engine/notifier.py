@@ -258,7 +258,9 @@ class Notifier:
         started_at = self._clock.now()
         lease_until = started_at + self._dialer.timeout_s + _LEASE_S
         begun = replace(webhooks.begin(delivery, started_at), next_at=lease_until)
-        await self._store.record(begun)
+        if not await self._store.record(begun):
+            # Its job was forgotten while it waited here: nothing of it leaves any more.
+            return
         if self._stopping.is_set():
             await self._record(delivery)
             return

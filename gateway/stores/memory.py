@@ -120,9 +120,11 @@ class MemoryStore:
         due = [delivery for delivery in self._pending.values() if delivery.next_at <= now]
         return nsmallest(limit, due, key=lambda delivery: delivery.next_at)
 
-    async def record(self, delivery: Delivery) -> None:
-        if delivery.job_id in self._deliveries:
-            self._keep(delivery)
+    async def record(self, delivery: Delivery) -> bool:
+        if delivery.job_id not in self._deliveries:
+            return False
+        self._keep(delivery)
+        return True
 
     async def replay(self, job_id: str, now: float, lifetime_s: float) -> Delivery | None:
         delivery = self._deliveries.get(job_id)

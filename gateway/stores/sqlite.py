@@ -175,13 +175,14 @@ class SqliteStore:
 
         return await self._database.read(due)
 
-    async def record(self, delivery: Delivery) -> None:
+    async def record(self, delivery: Delivery) -> bool:
         columns = delivery_columns(delivery)
 
-        def record(db: apsw.Connection) -> None:
+        def record(db: apsw.Connection) -> bool:
             _record(db, delivery.job_id, columns)
+            return db.changes() > 0
 
-        await self._database.write(record)
+        return await self._database.write(record)
 
     async def replay(self, job_id: str, now: float, lifetime_s: float) -> Delivery | None:
         def replay(db: apsw.Connection) -> Delivery | None:

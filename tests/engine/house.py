@@ -60,15 +60,16 @@ class WatchedStore(MemoryStore):
             await self.before_looked()
         return found
 
-    async def record(self, delivery: Delivery) -> None:
+    async def record(self, delivery: Delivery) -> bool:
         if self.before_recorded is not None:
             hook, self.before_recorded = self.before_recorded, None
             await hook()
         if self.away:
             self.away -= 1
             raise StoreUnavailable
-        await super().record(delivery)
+        kept = await super().record(delivery)
         self._changed.set()
+        return kept
 
     async def owe(self, number: int, url: str, now: float, lifetime_s: float = DAY) -> None:
         """Let a job end that owes a callback."""

@@ -42,6 +42,22 @@ async def test_one_url_has_one_post_on_the_way(house: House) -> None:
     }
 
 
+async def test_what_is_forgotten_while_it_waits_is_not_sent(house: House) -> None:
+    """Behind others of its origin; those that are on their way end in silence."""
+    house.receiver.gate.clear()
+    await house.owe(*(house.receiver.wait_for(Execution()) for _ in range(12)))
+    await house.receiver.arrived(8)
+    owed = [one.job_id for one in await house.store.deliveries()]
+    assert len(await house.store.forget(owed)) == 12
+    house.receiver.gate.set()
+    for _ in range(100_000):
+        if not house.notifier.in_flight:
+            break
+        # Of what is recorded for nobody there is no event.
+        await asyncio.sleep(0)
+    assert (len(house.receiver.posts), await house.store.deliveries()) == (8, [])
+
+
 async def test_an_origin_gets_no_more_than_its_cap_at_once(house: House) -> None:
     """The rest waits, and arrives."""
     house.receiver.gate.clear()

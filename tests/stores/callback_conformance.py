@@ -60,7 +60,7 @@ class CallbackConformance:
         later = msgspec.structs.replace(
             delivery, next_at=NOW + 60, attempts=1, ambiguous=True, last_status=503, note="Busy."
         )
-        await store.record(later)
+        assert await store.record(later) is True
         assert await store.due(NOW + 59, 10) == []
         assert await store.due(NOW + 60, 10) == [later]
         settled = msgspec.structs.replace(later, state=state, attempts=2)

@@ -190,7 +190,7 @@ class HistoryConformance:
         assert await logged(store, kept[2]) == [("1-1", Completed())]
         assert await store.forget(asked) == []
         # What was on its way meanwhile is not recorded for nobody.
-        await store.record(delivery_of(job, state=DeliveryState.DELIVERED))
+        assert await store.record(delivery_of(job, state=DeliveryState.DELIVERED)) is False
         assert await store.deliveries() == []
 
     async def test_many_are_forgotten_in_steps(self, store: StoreAndOutbox) -> None:
