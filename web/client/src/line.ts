@@ -24,7 +24,7 @@ export const activeConnections = (): Connection[] => [...lines].filter((line) =>
 
 export class Line implements Connection {
   readonly id = ++count;
-  readonly options: Options;
+  readonly #options: Options;
   url = "";
   requestId: string | undefined;
   status: Status = { state: "connecting", failures: 0 };
@@ -43,7 +43,7 @@ export class Line implements Connection {
   #deadline: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: Options) {
-    this.options = options;
+    this.#options = options;
     this.#key = options.idempotencyKey ?? randomKey();
     const { signal, timeout } = options;
     if (signal?.aborted) throw signal.reason;
@@ -64,7 +64,7 @@ export class Line implements Connection {
   /** Leave nothing behind; also ends what is still being read. */
   close(): void {
     clearTimeout(this.#deadline);
-    this.options.signal?.removeEventListener("abort", this.#abort);
+    this.#options.signal?.removeEventListener("abort", this.#abort);
     for (const [target, type] of wakers()) target.removeEventListener(type, this.#woken);
     lines.delete(this);
     this.#end(undefined);
@@ -82,16 +82,14 @@ export class Line implements Connection {
       let error: GatewayError;
       const now = ask();
       try {
-        const response = await this.#fetch(now, renewed);
-        if (response.ok) return response;
-        error = await refusal(response);
+        return await this.#fetch(now, renewed);
       } catch (cause) {
         this.#check();
         // Of `fetch`, that is all it says of a network; anything else is the caller's own.
         if (!(cause instanceof GatewayError || cause instanceof TypeError)) throw cause;
         error = broken(cause, "The gateway cannot be reached.");
       }
-      const { token } = this.options;
+      const { token } = this.#options;
       if (error.status === 401 && !renewed && token && (now.token || typeof token === "function")) {
         // It may have run out: only a fresh one that is refused is an error.
         renewed = true;
@@ -101,7 +99,8 @@ export class Line implements Connection {
   }
 
   async #fetch(ask: Ask, renewed: boolean): Promise<Response> {
-    const { options } = this;
+    this.#check();
+    const options = this.#options;
     const headers: Record<string, string> = { Accept: ask.accept ?? "application/json" };
     const { token } = options;
     const brought = renewed ? undefined : ask.token;
@@ -138,6 +137,7 @@ export class Line implements Connection {
       const ms = this.#openedAt - begun;
       const { requestId } = this;
       this.#debug({ type: "response", connection: id, status: response.status, ms, requestId });
+      if (!response.ok) throw await refusal(response);
       return response;
     } finally {
       clearTimeout(timer);
@@ -152,7 +152,7 @@ export class Line implements Connection {
   async *bytes(response: Response): AsyncGenerator<Uint8Array> {
     const reader = response.body?.getReader();
     const trial = this.#try;
-    const most = this.options.silence ?? 40_000;
+    const most = this.#options.silence ?? 40_000;
     const silent = () => trial.abort(new GatewayError("network", `Silent for ${most} ms.`));
     this.#tell("open");
     try {
@@ -196,7 +196,7 @@ export class Line implements Connection {
    * @throws GatewayError there were too many tries.
    */
   async pause(error: GatewayError): Promise<void> {
-    const { attempts = 10, delay = backoff } = this.options;
+    const { attempts = 10, delay = backoff } = this.#options;
     this.#check();
     if (this.#hasty) {
       this.#hasty = false;
@@ -222,14 +222,14 @@ export class Line implements Connection {
     this.#wake?.();
     // A socket does not survive another network, nor half the silence of a machine that slept;
     // it only does not say so.
-    const quiet = Date.now() - this.#heardAt > (this.options.silence ?? 40_000) / 2;
+    const quiet = Date.now() - this.#heardAt > (this.#options.silence ?? 40_000) / 2;
     if (this.status.state === "open" && (quiet || event.type === "online")) {
       this.#hasty = true;
       this.#try.abort(new GatewayError("network", "The connection may be dead."));
     }
   };
 
-  #abort = (): void => this.#end(this.options.signal?.reason);
+  #abort = (): void => this.#end(this.#options.signal?.reason);
 
   #end(reason: unknown): void {
     this.#over.abort(reason);
@@ -243,12 +243,12 @@ export class Line implements Connection {
 
   #tell(state: ConnectionState, more: Partial<Status> = {}): void {
     this.status = { state, failures: this.#failures, ...more };
-    this.options.onStatus?.(this.status);
+    this.#options.onStatus?.(this.status);
     this.#debug({ type: "status", connection: this.id, status: this.status });
   }
 
   #debug(entry: DebugEntry): void {
-    this.options.debug?.(entry);
+    this.#options.debug?.(entry);
   }
 }
 

@@ -1,5 +1,6 @@
 /** The state machine of a stream, on a clock that jumps. */
 
+import { inspect } from "node:util";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import {
   activeConnections,
@@ -176,6 +177,27 @@ test("An answer that does not begin is asked for again.", async () => {
   expect(read.over).toBe(true);
 });
 
+test("A refusal that never ends is given up, too.", async () => {
+  const refusing = () => {
+    const stream = new Stream();
+    stream.write('{"error":');
+    return new Response(stream.response.body, { status: 404 });
+  };
+  const gateway = new Scripted(refusing);
+  const fetching: typeof fetch = async (url, init) => {
+    const response = await gateway.fetch(url as URL, init);
+    return Object.assign(response, {
+      json: () =>
+        new Promise((_, reject) => {
+          init?.signal?.addEventListener("abort", () => reject(init.signal?.reason));
+        }),
+    });
+  };
+  const read = reading(gateway, { fetch: fetching, connectTimeout: 5_000 });
+  await pass(5_000);
+  expect(read.error).toMatchObject({ kind: "unknown", status: 404 });
+});
+
 test("A text that the gateway has lost begins anew, and says so.", async () => {
   const conflict = json(409, { error: { code: "CURSOR_CONFLICT", message: "Behind." } });
   const gateway = new Scripted(conflict, whole());
@@ -346,6 +368,7 @@ test("Who looks on is told of everything, and of no secret.", async () => {
   expect(activeConnections()).toMatchObject([
     { url: `http://gateway/assistant/stream/${ID}`, lastEventId: "", status: { state: "waiting" } },
   ]);
+  expect(inspect(activeConnections(), { depth: 9 })).not.toContain("secret");
   await pass(1000);
   expect(
     entries.map((entry) => (entry.type === "status" ? entry.status.state : entry.type)),
