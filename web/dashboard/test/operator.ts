@@ -52,7 +52,14 @@ export class Operator {
 
   /** Wait until some text is seen. */
   async sees(text: string | RegExp): Promise<void> {
-    await this.page.getByText(text).first().waitFor();
+    try {
+      await this.page.getByText(text).first().waitFor();
+    } catch (error) {
+      const seen = (await this.page.innerText("body")).slice(0, 500);
+      throw new Error(`${text} is not there, but: ${seen} ${this.complaints.join()}`, {
+        cause: error,
+      });
+    }
   }
 
   async leave(): Promise<void> {
