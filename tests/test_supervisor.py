@@ -253,6 +253,7 @@ async def test_systemds_own_starter_hands_the_socket_over(
     folder = conf(tmp_path / "conf")
     started = await asyncio.create_subprocess_exec(
         "systemd-socket-activate", "-l", f"127.0.0.1:{unused_tcp_port}", f"-EPATH={PATH}",
+        f"-EDATA_DIR={tmp_path}/data",
         "python", "run.py", "serve", "--conf", str(folder),
         env={"PATH": PATH}, cwd=ROOT, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip

@@ -28,6 +28,7 @@ async def test_the_tutorial_works_as_written(
         "PATH": PATH,
         "GATEWAY_CONF": str(shutil.copytree(ROOT / "conf", tmp_path / "conf")),
         "SERVER_PORT": str(ports["5000"]),
+        "DATA_DIR": str(tmp_path / "data"),
     }
     (tmp_path / "backend.py").write_text(_here(blocks(PAGE, "python")[0], ports), "utf-8")
     (tmp_path / "index.html").write_text(blocks(PAGE, "html")[0], "utf-8")
