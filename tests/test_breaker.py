@@ -56,6 +56,17 @@ def test_failures_over_some_time_open_it() -> None:
     assert wait_s(breaker, FAILURES - 1) == FIRST_PAUSE_S
 
 
+def test_it_says_how_it_stands() -> None:
+    """Failing before the first pause, open in it, probing after it until there is news."""
+    breaker = opened()
+    stood = [Breaker().standing, breaker.standing]
+    mark = breaker.admit(FIRST_PAUSE_S)
+    stood.append(breaker.standing)
+    breaker.left(mark)
+    stood.append(breaker.standing)
+    assert stood == ["failing", "open", "probing", "open"]
+
+
 def test_a_pause_ends_with_one_probe() -> None:
     """Until its end nobody passes; then one does, and the others wait for its news."""
     breaker = opened()

@@ -53,6 +53,42 @@ def test_an_empty_variable_is_absent() -> None:
     assert configured("server_port = 81", env).settings == Settings(server_port=81)
 
 
+@pytest.mark.parametrize(
+    ("toml", "env", "folder", "chosen"),
+    [
+        (None, {}, "data", False),
+        ('data_dir = "data"', {}, "data", False),
+        ('data_dir = "/srv/gateway"', {}, "/srv/gateway", True),
+        ('data_dir = ""', {}, None, True),
+        ('data_dir = "/srv/gateway"', {"DATA_DIR": ""}, None, True),
+        ('data_dir = "/srv/gateway"', {"DATA_DIR": "data"}, "data", True),
+        (None, {"DATA_DIR": "  "}, None, True),
+    ],
+)
+def test_there_may_be_no_folder(
+    toml: str | None, env: dict[str, str], folder: str | None, chosen: bool
+) -> None:
+    """Of this setting nothing is a value; and it is known whether somebody chose it."""
+    found = configured(toml, env)
+    assert (found.settings.data_dir, found.data_dir_chosen) == (folder, chosen)
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({}, ["user tokens are refused."]),
+        ({"DATA_DIR": ""}, ["links to streams end with this process"]),
+        ({"KEEP_TEXTS": "no"}, ["links to streams end with this process", "KEEP_TEXTS is off"]),
+        ({"KEEP_TEXTS": "no", "JWT_SECRET": "s" * 32}, ["KEEP_TEXTS is off"]),
+    ],
+)
+def test_what_ends_with_the_process_is_said(env: dict[str, str], words: list[str]) -> None:
+    """Links to streams, where nothing keeps their secret; everything, where no text may be kept."""
+    said = [text for text in configured(env=env).warnings if "JWT_S" in text or "KEEP" in text]
+    assert len(said) == len(words)
+    assert all(word in text for word, text in zip(words, said, strict=True))
+
+
 def test_other_variables_are_no_concern() -> None:
     """The environment is shared with everything else on the machine."""
     env = {"PATH": "/bin", "WORKER": "x", "workers": "x", "CODE_DIGEST": "x"}

@@ -241,6 +241,16 @@ def test_neither_token_passes_for_the_other() -> None:
         one.bearer(posing)
 
 
+def test_a_stream_token_outlives_its_process() -> None:
+    """Where the next one signs with the same secret; what was signed with another is refused."""
+    before, after = auth(stream_secret="s" * 64), auth(stream_secret="t" * 64)
+    after.sign_streams_with("s" * 64)
+    assert after.bearer(before.stream_token(JOB, 600)).job_id == JOB.id
+    before.sign_streams_with("u" * 64)
+    with pytest.raises(Unauthenticated):
+        before.bearer(after.stream_token(JOB, 600))
+
+
 def test_a_stream_token_of_another_gateway_is_refused() -> None:
     """Its secret is another one; and so is that of a removed app."""
     foreign = auth(stream_secret="t" * 32).stream_token(JOB, 60)

@@ -129,6 +129,21 @@ async def test_refusals_open_nothing() -> None:
         assert calls(rig, "a") == [float(second) for second in range(20)]
 
 
+@jumping
+async def test_it_is_told_how_models_stand() -> None:
+    """Those that failed since they last answered; not the others."""
+    async with Rig(a=[BROKEN], b=[HELLO], c=[BROKEN, HELLO]) as rig:
+        assert rig.core.sparing.states() == []
+        await rig.ended(await rig.submit("b"))
+        await rig.ended(await rig.submit("c"))
+        job = await rig.submit("a")
+        await settle()
+        assert [each[1:] for each in rig.core.sparing.states()] == [("a", "failing")]
+        await rig.ended(job)
+        await broken(rig, at=6.0)
+        assert [each[1:] for each in rig.core.sparing.states()] == [("a", "open")]
+
+
 def test_made_up_models_fill_no_memory() -> None:
     """Of any number of names that fail, the oldest are forgotten."""
     sparing = Sparing(lambda: 0.0)

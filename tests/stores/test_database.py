@@ -197,6 +197,28 @@ async def test_a_stopped_one_says_that_it_is_not_there(database: Database) -> No
             await ask(lambda db: db.pragma("user_version"))
 
 
+async def test_a_snapshot_has_no_name(database: Database, tmp_path: Path) -> None:
+    """It is read by whoever has it open, and gone with that; one that nobody waits for is none."""
+    names = sorted(await asyncio.to_thread(os.listdir, tmp_path))
+    with await database.snapshot() as copy:
+        assert (await asyncio.to_thread(copy.read))[:16] == b"SQLite format 3\0"
+        assert sorted(await asyncio.to_thread(os.listdir, tmp_path)) == names
+    left = asyncio.create_task(database.snapshot())
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.wait({left})
+    await database.stop()
+    assert [name for name in await asyncio.to_thread(os.listdir, tmp_path) if "copy" in name] == []
+
+
+async def test_a_copy_that_was_cut_off_is_removed(tmp_path: Path) -> None:
+    """When the next process has the folder."""
+    left = tmp_path / "gateway-copy-x7"
+    left.write_bytes(b"half")
+    async with opened(tmp_path):
+        assert not await asyncio.to_thread(left.exists)
+
+
 async def test_readers_cannot_write(database: Database) -> None:
     """There is one connection that does."""
     with pytest.raises(StoreUnavailable) as told:
