@@ -82,7 +82,7 @@ def files(settings: Settings) -> Finding:
     """Whether so many connections can be open as the settings allow."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = settings.max_streams + settings.workers + _FILES_BESIDE
-    text = f"{soft} files may be open; MAX_STREAMS and WORKERS may want {wanted}"
+    text = f"{soft} files may be open here; MAX_STREAMS and WORKERS may want {wanted}"
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return Finding("files", Level.OK, text)
     how = f"ulimit -n {wanted}" if hard == resource.RLIM_INFINITY or hard >= wanted else ""

@@ -121,8 +121,9 @@ class Remote:
             Refused, Unreachable.
         """
         response = await self._send(call, self._credential)
-        if response.status == 403 and call.path.startswith(_OPERATORS) and self._is_here:
-            # The code in the environment is of an app like others; who sits here needs none.
+        refused = response.status in (401, 403) and bool(self._credential)
+        if refused and call.path.startswith(_OPERATORS) and self._is_here:
+            # The code at hand is of an app like others; who sits here needs none.
             response.release()
             response = await self._send(call, {})
         async with response:

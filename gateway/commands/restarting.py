@@ -32,7 +32,8 @@ def run(typed: argparse.Namespace, folder: Path, environ: Mapping[str, str]) -> 
         folder: of the configuration.
     """
     told = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # The last: the terminal was closed, which the child in its own group is not told.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: told.set())
     while not told.is_set():
         before = snapshot(folder)

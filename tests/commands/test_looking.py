@@ -81,7 +81,7 @@ async def test_operators_see_every_app() -> None:
     async with Gateway(app_codes=with_operator()) as gateway:
         job_id = await gateway.queue()
         await gateway.over(job_id)
-        for code in (ADMIN_CODE, OTHER_CODE, ""):
+        for code in (ADMIN_CODE, OTHER_CODE, "gw_nobody", ""):
             environ = {key: text for key, text in to(gateway.origin, code).items() if text}
             printed = await typed("history", "--all", **environ)
             assert [line.split()[:2] for line in printed.out.splitlines()] == [

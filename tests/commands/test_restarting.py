@@ -4,6 +4,8 @@ import asyncio
 import signal
 from pathlib import Path
 
+import pytest
+
 from gateway.commands.restarting import difference, snapshot
 from tests.e2e import wire
 from tests.processes import ended, lines_until, process
@@ -43,11 +45,14 @@ async def test_a_change_starts_it_again_and_a_slip_waits(
         assert await asyncio.wait_for(watching.wait(), 20) == 0
 
 
-async def test_ctrl_c_ends_both(tmp_path: Path, unused_tcp_port: int) -> None:
-    """Nothing is left listening."""
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGHUP])
+async def test_nothing_is_left_listening(
+    tmp_path: Path, unused_tcp_port: int, by: signal.Signals
+) -> None:
+    """Neither by Ctrl-C nor where the terminal is closed."""
     typed = ("serve", "--reload", "--conf", str(tmp_path), "--port", str(unused_tcp_port))
     async with process(*typed) as watching:
         await lines_until(watching.stderr, "gateway_started")
-        assert await ended(watching, signal.SIGINT) == 0
+        assert await ended(watching, by) == 0
     async with process("serve", "--conf", str(tmp_path), "--port", str(unused_tcp_port)) as alone:
         await lines_until(alone.stderr, "gateway_started")
