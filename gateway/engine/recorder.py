@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context
 
 import structlog
 
@@ -53,6 +54,8 @@ class Recorder:
         self._on_end = on_end
         self._catalog = catalog
         self._marked: dict[str, Channel] = {}
+        # What is stored for many jobs must not be logged as one's.
+        self._nobodys = Context()
         self._timer: asyncio.TimerHandle | None = None
         self._append: asyncio.Task[None] | None = None
 
@@ -60,7 +63,8 @@ class Recorder:
         """Something was published: store it soon."""
         self._marked[channel.job_id] = channel
         if self._timer is None and self._append is None:
-            self._timer = asyncio.get_running_loop().call_later(_BEHIND_S, self._begin)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_BEHIND_S, self._begin, context=self._nobodys)
 
     def _begin(self) -> None:
         self._timer = None

@@ -8,6 +8,7 @@ from random import Random
 from typing import TypeVar
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from gateway import retries
 from gateway.engine.bounds import Timeouts
@@ -243,7 +244,8 @@ class Workers:
             run.attend(task)
             self._pace.streams += 1
             try:
-                return await self._publish(run, leg)
+                with bound_contextvars(job_id=run.job.id):
+                    return await self._publish(run, leg)
             except (asyncio.CancelledError, ProviderError):
                 # Without a reason it is a failure, or the worker itself is being ended. With one,
                 # a provider that fails as it is stopped was stopped all the same.

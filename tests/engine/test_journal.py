@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from tests.surfaces.running import CODE, QUICK, SILENT, Gateway, bearer
@@ -92,6 +93,18 @@ async def test_a_provider_that_fails_is_told_with_what_was_wrong(lines: list[Any
         "shown": False,
     }
     assert finished["code"] == "INVALID_REQUEST"
+
+
+async def test_a_providers_lines_are_under_the_request_too() -> None:
+    """What a connection meets is found by the request id."""
+    settings: Any = {"OPENAI_API_KEY": "key", "OPENAI_BASE_URL": "http://127.0.0.1:9"}
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        async with Gateway(REQUEST_TIMEOUT=0.2, **settings) as gateway:
+            job_id = await gateway.queue(model="gpt-4o")
+            await gateway.over(job_id)
+    met = [line for line in lines if line["event"] == "provider_unreachable"]
+    # One is of the check at the start.
+    assert {line.get("job_id") for line in met} == {None, job_id}
 
 
 async def test_a_refusal_is_told_where_everything_is(lines: list[Any]) -> None:
