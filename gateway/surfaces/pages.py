@@ -123,7 +123,7 @@ def _read(folder: Path) -> dict[str, File]:
 
 
 def _sent(name: Path, body: bytes) -> File:
-    packed = gzip.compress(body, mtime=0)
+    packed = gzip.compress(body, compresslevel=6, mtime=0)
     hashed = name.as_posix().startswith(_HASHED)
     headers = {
         **_HEADERS,

@@ -23,7 +23,7 @@ const SLOW = "simulator/echo?first=0&gap=0.02";
 const ENDLESS = "simulator/lorem?first=0&gap=0.02&tokens=100000";
 
 let gateway: Gateway;
-const options = () => ({ url: gateway.origin, token: CODE, delay: () => 100, attempts: 100 });
+const options = () => ({ url: gateway.origin, token: CODE, delay: () => 100, attempts: 1000 });
 
 beforeAll(async () => {
   gateway = await Gateway.start({ environ: { DRAIN_TIMEOUT: "1" } });
@@ -205,6 +205,26 @@ test("In a page of the gateway's own it needs no address, and a network that ret
     await offline;
     await context.setOffline(false);
     expect(await text).toEqual({ text: TEXT, tries: 2 });
+  } finally {
+    await browser.close();
+  }
+});
+
+test("Ten tabs read one answer, though a browser opens six connections to one origin.", async () => {
+  const browser = await launchChromium();
+  try {
+    const context = await browser.newContext();
+    const tabs = await Promise.all(Array.from({ length: 10 }, () => context.newPage()));
+    for (const tab of tabs) await tab.goto(`${gateway.origin}/health`);
+    const job = { request_type: "ask", request: TEXT, model: SLOW };
+    const { request_id } = await submitJob(job, options());
+    const script = `(async () => {
+      const { streamAssistantResponse, whole } = await import("./static/client.js");
+      const stream = streamAssistantResponse("${request_id}", { token: "${CODE}" });
+      return (await whole(stream)).response;
+    })()`;
+    const texts = await Promise.all(tabs.map((tab) => tab.evaluate(script)));
+    expect(texts).toEqual(tabs.map(() => TEXT));
   } finally {
     await browser.close();
   }
