@@ -197,7 +197,7 @@ export class Blocks {
   }
 
   #settleParts(rest: string): void {
-    this.#push({ kind: "paragraph", id: this.#ids, parts: [...this.#parts, rest] });
+    this.#push({ kind: "paragraph", id: this.#ids, parts: [...this.#parts, rest.trimEnd()] });
     this.#parts = [];
   }
 

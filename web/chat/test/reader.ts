@@ -60,8 +60,11 @@ export class Reader {
 
   /** Wait until the last answer is in a phase, and all of it is shown. */
   async until(phase: "writing" | "done" | "stopped" | "failed"): Promise<void> {
-    const busy = phase === "writing";
-    await this.page.locator(`.answer[data-phase=${phase}][aria-busy=${busy}]`).last().waitFor();
+    await this.page.waitForFunction((wanted) => {
+      const last = [...document.querySelectorAll<HTMLElement>(".answer")].at(-1);
+      const busy = last?.getAttribute("aria-busy") === "true";
+      return last?.dataset.phase === wanted && busy === (wanted === "writing");
+    }, phase);
   }
 
   /** Wait until so much of the last answer is on the page. */
