@@ -2,16 +2,23 @@
 
 import asyncio
 import json
+import shutil
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import ClientSession, web
 
-from tests.commands.typing_in import screen, to, typed
+from tests.commands.typing_in import screen, to, true, typed
+from tests.processes import PATH
 from tests.surfaces.running import Gateway
 from tests.surfaces.teller import Teller
+
+# Where Debian keeps nginx: not every user's PATH has it.
+_PROGRAMS = f"/usr/sbin:{PATH}"
 
 
 async def found(*words: str, **environ: str) -> tuple[int | None, dict[str, list[dict[str, Any]]]]:
@@ -89,6 +96,58 @@ async def test_what_gathers_a_stream_is_found_by_its_public_address(tmp_path: Pa
     assert streaming["text"].startswith(f"words from {public} come all at once")
     assert "proxy_buffering off" in streaming["advice"]
     assert by_check["websocket"][0]["level"] == "warning"
+
+
+@asynccontextmanager
+async def nginx(folder: Path, port: int, upstream: str, says: str) -> AsyncIterator[str]:
+    """nginx before the gateway, with these words about how it passes things on."""
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    own = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    (folder / "nginx.conf").write_text(
+        f"daemon off; pid {folder}/pid; events {{}} http {{ {own} access_log off; server {{ "
+        f"listen 127.0.0.1:{port}; location / {{ proxy_pass {upstream}; {says} }} }} }}"
+    )
+    program = await asyncio.create_subprocess_exec(
+        "nginx", "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf",
+        stderr=asyncio.subprocess.DEVNULL, env={"PATH": _PROGRAMS},
+    )  # fmt: skip
+    try:
+        await true(lambda: (folder / "pid").exists() and _listens(port))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        program.terminate()
+        await program.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as attempt:
+        return attempt.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.skipif(shutil.which("nginx", path=_PROGRAMS) is None, reason="nginx is not installed")
+@pytest.mark.parametrize(
+    ("says", "level", "said"),
+    [
+        ("", "ok", "words come one by one"),
+        ("proxy_ignore_headers X-Accel-Buffering;", "error", "words from"),
+        (
+            "gzip on; gzip_types text/event-stream; gzip_http_version 1.0; gzip_min_length 1;",
+            "error",
+            "what is streamed from",
+        ),
+    ],
+)
+async def test_what_nginx_does_to_a_stream_is_found(
+    says: str, level: str, said: str, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    """As it is set up nowhere on purpose: it gathers, or compresses."""
+    async with Gateway() as gateway, nginx(tmp_path, unused_tcp_port, gateway.origin, says) as url:
+        environ = {**to(gateway.origin), "GATEWAY_CONF": str(tmp_path), "PUBLIC_URL": url}
+        code, by_check = await found(**environ)
+    (streaming,) = by_check["streaming"]
+    assert (streaming["level"], streaming["text"].startswith(said)) == (level, True)
+    if level == "error":
+        assert code == 1
 
 
 async def test_a_provider_that_refuses_its_key_is_found(tmp_path: Path) -> None:
