@@ -9,7 +9,7 @@ is neither is `other`; no user, id or address is ever a label.
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from math import inf, isinf
-from typing import NamedTuple
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Summary
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -30,6 +30,8 @@ from gateway.surfaces.overview import Overview
 from gateway.webhooks import Delivery, DeliveryState
 
 OTHER = "other"
+
+M = TypeVar("M", Counter, Gauge, Histogram, Summary)
 
 # Upper ends of the ranges that times are counted in, seconds.
 _WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
@@ -64,8 +66,7 @@ class Metrics:
         # As it was when somebody last wanted to know.
         self._overview: Overview | None = None
         self._streams: dict[tuple[str, str], _Stream] = {}
-        self._ends: dict[tuple[str, ...], _Ends] = {}
-        self._answers: dict[tuple[str, ...], _Answers] = {}
+        self._parts: dict[tuple[Any, tuple[str, ...]], Any] = {}
         self._count_requests()
         self._measure_times()
         self._count_spending()
@@ -206,11 +207,11 @@ class Metrics:
     # -- being told ---------------------------------------------------------------------------
 
     def submitted(self, job: Job) -> None:
-        self._accepted.labels(self._app(job.owner.tenant), job.door).inc()
+        self._at(self._accepted, self._app(job.owner.tenant), job.door).inc()
 
     def claimed(self, job: Job) -> None:
         if job.attempt == 1 and job.claimed_at is not None:
-            self._wait.labels(job.door).observe(max(0.0, job.claimed_at - job.created_at))
+            self._at(self._wait, job.door).observe(max(0.0, job.claimed_at - job.created_at))
 
     def asked(self, job: Job, model: Model, request: Request, now: float) -> Pulse:
         labels = (self._model(model.name), model.provider)
@@ -225,48 +226,47 @@ class Metrics:
     def failed(self, job: Job, model: Model | None, error: ProviderError, *, shown: bool) -> None:
         name = OTHER if model is None else self._model(model.name)
         provider = OTHER if model is None else model.provider
-        self._failures.labels(name, provider, error.code).inc()
+        self._at(self._failures, name, provider, error.code).inc()
 
     def ended(self, job: Job) -> None:
         app, outcome = self._app(job.owner.tenant), job.outcome
         if outcome is None or job.finished_at is None:
             raise AssertionError("what has ended has an outcome")
-        ends = self._ends_of(app, job.door, job.state.value)
         took_s = max(0.0, job.finished_at - job.created_at)
-        ends.over.inc()
-        ends.duration.observe(took_s)
-        ends.app_duration.observe(took_s)
+        self._at(self._over, app, job.door, job.state.value).inc()
+        self._at(self._duration, job.door).observe(took_s)
+        self._at(self._app_duration, app).observe(took_s)
         if isinstance(outcome.terminal, Failed):
-            self._errors.labels(job.door, outcome.terminal.code).inc()
+            self._at(self._errors, job.door, outcome.terminal.code).inc()
         if outcome.usage is not None:
             self._answered(app, job, outcome, outcome.usage)
 
     def _answered(self, app: str, job: Job, outcome: Outcome, usage: Usage) -> None:
-        answers = self._answers_of(app, self._model(outcome.model), outcome.provider or OTHER)
-        answers.prompt.inc(usage.prompt_tokens)
-        answers.completion.inc(usage.completion_tokens)
-        answers.cost.inc(outcome.cost / MICROS)
+        model, provider = self._model(outcome.model), outcome.provider or OTHER
+        self._at(self._tokens, app, model, "prompt").inc(usage.prompt_tokens)
+        self._at(self._tokens, app, model, "completion").inc(usage.completion_tokens)
+        self._at(self._cost, app, model).inc(outcome.cost / MICROS)
         began, ended, first = job.claimed_at, job.finished_at, outcome.first_token_at
         if first is not None and began is not None and ended is not None:
-            answers.first.observe(max(0.0, first - job.created_at))
-            answers.run.observe(max(0.0, ended - began))
+            self._at(self._first, model, provider).observe(max(0.0, first - job.created_at))
+            self._at(self._run, model, provider).observe(max(0.0, ended - began))
 
     def called_back(self, delivery: Delivery, took_s: float | None) -> None:
-        self._callbacks.labels(_outcome(delivery)).inc()
+        self._at(self._callbacks, _outcome(delivery)).inc()
         if took_s is not None:
             self._post.observe(took_s)
 
     def joined(self, form: str, job: Job, *, resumed: bool) -> None:
-        self._readers.labels(form).inc()
+        self._at(self._readers, form).inc()
         if resumed:
-            self._resumes.labels(form).inc()
+            self._at(self._resumes, form).inc()
 
     def left(self, form: str, job: Job, lasted_s: float) -> None:
-        self._readers.labels(form).dec()
-        self._lasted.labels(form).observe(lasted_s)
+        self._at(self._readers, form).dec()
+        self._at(self._lasted, form).observe(lasted_s)
 
     def refused(self, door: str, error: GatewayError) -> None:
-        self._refusals.labels(door, error.code).inc()
+        self._at(self._refusals, door, error.code).inc()
 
     def lagged(self, late_s: float) -> None:
         """The loop came to a timer so late."""
@@ -274,30 +274,12 @@ class Metrics:
 
     # -- labels -------------------------------------------------------------------------------
 
-    # Looking a label up costs more than counting: once for each set of them.
-
-    def _ends_of(self, *labels: str) -> "_Ends":
-        known = self._ends.get(labels)
+    def _at(self, metric: M, *labels: str) -> M:
+        """The part of a metric that has these labels."""
+        known: M | None = self._parts.get((metric, labels))
         if known is None:
-            app, door, state = labels
-            known = self._ends[labels] = _Ends(
-                self._over.labels(app, door, state),
-                self._duration.labels(door),
-                self._app_duration.labels(app),
-            )
-        return known
-
-    def _answers_of(self, *labels: str) -> "_Answers":
-        known = self._answers.get(labels)
-        if known is None:
-            app, model, provider = labels
-            known = self._answers[labels] = _Answers(
-                self._first.labels(model, provider),
-                self._run.labels(model, provider),
-                self._tokens.labels(app, model, "prompt"),
-                self._tokens.labels(app, model, "completion"),
-                self._cost.labels(app, model),
-            )
+            # Dearer than counting: once for each set of labels, of which there are few.
+            known = self._parts[metric, labels] = metric.labels(*labels)
         return known
 
     def _app(self, name: str) -> str:
@@ -305,24 +287,6 @@ class Metrics:
 
     def _model(self, name: str | None) -> str:
         return name if name is not None and self._is_model(name) else OTHER
-
-
-class _Ends(NamedTuple):
-    """Where the jobs of one app, door and state are counted when they end."""
-
-    over: Counter
-    duration: Histogram
-    app_duration: Summary
-
-
-class _Answers(NamedTuple):
-    """Where the answers of one app and model are counted."""
-
-    first: Histogram
-    run: Histogram
-    prompt: Counter
-    completion: Counter
-    cost: Counter
 
 
 class _Plain(Collector):
