@@ -71,7 +71,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     tracer = _tracer(settings)
     metrics = _metrics(lambda: core)
     clock = SteadyClock()
-    observer = Observers(Journal(clock.now), metrics, *tracer)
+    observer = Observers(Journal(), metrics, *tracer)
     notifier = Notifier(
         store=store,
         dialer=HttpDialer(__version__, timeout_s=settings.callback_timeout),

@@ -3,8 +3,6 @@
 Never a prompt, an answer or an address: only what an operator needs to follow one job.
 """
 
-from collections.abc import Callable
-
 import structlog
 
 from gateway.catalog import Model
@@ -20,31 +18,21 @@ log = structlog.get_logger(__name__)
 class Journal:
     """Logs what it is told."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        """Write by a clock.
-
-        Args:
-            now: UTC, seconds since the epoch.
-        """
-        self._now = now
-
     def submitted(self, job: Job) -> None:
         log.info("job_submitted", job_id=job.id, app=job.owner.tenant, door=job.door)
 
     def claimed(self, job: Job) -> None:
-        waited_s = (job.claimed_at or job.created_at) - job.created_at
-        log.info("job_started", job_id=job.id, attempt=job.attempt, waited_s=round(waited_s, 3))
+        log.debug("job_started", job_id=job.id, attempt=job.attempt)
 
     def asked(self, job: Job, model: Model, request: Request, now: float) -> None:
         log.debug("model_asked", job_id=job.id, model=model.name, provider=model.provider)
 
     def answered(self, job: Job, model: Model) -> None:
-        log.info(
+        log.debug(
             "first_token",
             job_id=job.id,
             model=model.name,
             provider=model.provider,
-            after_s=round(self._now() - job.created_at, 3),
         )
 
     def failed(self, job: Job, model: Model | None, error: ProviderError, *, shown: bool) -> None:
@@ -71,8 +59,13 @@ class Journal:
             job_id=job.id,
             app=job.owner.tenant,
             door=job.door,
+            model=outcome.model if outcome else None,
+            provider=outcome.provider if outcome else None,
             state=job.state.value,
-            took_s=round((job.finished_at or job.created_at) - job.created_at, 3),
+            attempt=job.attempt,
+            waited_s=_after(job, job.claimed_at),
+            first_token_s=_after(job, outcome.first_token_at if outcome else None),
+            took_s=_after(job, job.finished_at),
             tokens=usage.total_tokens if usage else 0,
             **why,
         )
@@ -89,3 +82,8 @@ class Journal:
     def refused(self, door: str, error: GatewayError) -> None:
         # Whoever sends rubbish must not fill the disk.
         log.debug("request_refused", door=door, code=error.code, field=error.field)
+
+
+def _after(job: Job, at: float | None) -> float | None:
+    """Seconds from the coming of a job to a moment of its life."""
+    return None if at is None else round(at - job.created_at, 3)

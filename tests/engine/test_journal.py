@@ -18,7 +18,7 @@ def lines() -> Iterator[list[Any]]:
 
 def told(lines: list[Any], job_id: str) -> list[dict[str, Any]]:
     """The lines of one job without what no test can foresee."""
-    free = {"log_level", "waited_s", "after_s", "took_s", "lasted_s"}
+    free = {"log_level", "waited_s", "first_token_s", "took_s", "lasted_s"}
     mine = [line for line in lines if line.get("job_id") == job_id and line["log_level"] != "debug"]
     return [
         {name: value for name, value in line.items() if name not in free | {"job_id"}}
@@ -27,22 +27,26 @@ def told(lines: list[Any], job_id: str) -> list[dict[str, Any]]:
 
 
 async def test_a_job_is_told_from_its_coming_to_its_end(lines: list[Any]) -> None:
-    """Accepted, begun, answering, finished: each once, under the id of the request."""
+    """Accepted and finished, each once, under the id of the request; what is between is for who
+    looks closer."""
     async with Gateway() as gateway:
         job_id = await gateway.queue(text="one two")
         await gateway.over(job_id)
     assert told(lines, job_id) == [
         {"event": "job_submitted", "app": "shop", "door": "ai_request"},
-        {"event": "job_started", "attempt": 1},
-        {"event": "first_token", "model": QUICK, "provider": "simulator"},
         {
             "event": "job_finished",
             "app": "shop",
             "door": "ai_request",
+            "model": QUICK,
+            "provider": "simulator",
             "state": "completed",
+            "attempt": 1,
             "tokens": 4,
         },
     ]
+    between = [line["event"] for line in lines if line.get("job_id") == job_id][1:-1]
+    assert between == ["job_started", "model_asked", "first_token"]
 
 
 async def test_a_readers_coming_and_going_is_told(lines: list[Any]) -> None:
@@ -72,7 +76,10 @@ async def test_a_job_that_is_stopped_says_why(lines: list[Any]) -> None:
         "event": "job_finished",
         "app": "shop",
         "door": "ai_request",
+        "model": None,
+        "provider": None,
         "state": "cancelled",
+        "attempt": 1,
         "tokens": 0,
         "reason": "cancelled by the caller",
     }
