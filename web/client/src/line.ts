@@ -13,6 +13,8 @@ export interface Ask {
 }
 
 const LONGEST_WAIT = 15_000;
+/** Longer than this nobody is kept waiting for a gateway that is full. */
+const LATEST = 60_000;
 /** A connection that lasted this long was none that failed. */
 const LASTED = 10_000;
 
@@ -162,13 +164,13 @@ export class Line implements Connection {
         const { done, value } = await reader.read().finally(() => clearTimeout(timer));
         if (done) return;
         this.#heardAt = Date.now();
-        if (this.#heardAt - this.#openedAt > LASTED) this.#failures = 0;
         yield value;
       }
     } catch (cause) {
       this.#check();
       throw broken(cause, "The connection was cut.");
     } finally {
+      if (Date.now() - this.#openedAt > LASTED) this.#failures = 0;
       reader?.cancel().catch(() => {});
     }
   }
@@ -202,9 +204,12 @@ export class Line implements Connection {
       this.#hasty = false;
       return;
     }
-    const wait = Math.max(delay(this.#failures, this.retry), error.retryAfterMs ?? 0);
+    const { retryAfterMs = 0 } = error;
+    const wait = Math.max(delay(this.#failures, this.retry), retryAfterMs);
     // Without a network, time passes, but no try has failed.
     if (globalThis.navigator?.onLine !== false && ++this.#failures >= attempts) throw error;
+    // Whoever asked knows better what to do until then.
+    if (retryAfterMs > LATEST) throw error;
     this.#tell("waiting", { delay: wait, error });
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, wait);

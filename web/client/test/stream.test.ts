@@ -144,6 +144,14 @@ test("A silent queue is no failure, when its connection is old and cut.", async 
   expect([read.error, read.over]).toEqual([undefined, true]);
 });
 
+test("A gateway without heartbeats is only asked more often.", async () => {
+  const streams = Array.from({ length: 20 }, () => new Stream());
+  const gateway = new Scripted(...streams, whole());
+  const read = reading(gateway, { attempts: 3 });
+  await pass(20 * 41_000);
+  expect([read.error, read.over, gateway.asked.length]).toEqual([undefined, true, 21]);
+});
+
 test("A socket that died in silence is noticed by the heartbeats that stay away.", async () => {
   const dead = new Stream();
   const gateway = new Scripted(dead, whole());
@@ -248,6 +256,13 @@ test.each([
   expect(gateway.asked).toHaveLength(1);
   await pass(1);
   expect(read.over).toBe(true);
+});
+
+test("Nobody is kept waiting for an hour.", async () => {
+  const full = { error: { code: "UNAVAILABLE", message: "Full." } };
+  const read = reading(new Scripted(json(503, full, { "Retry-After": "3600" })));
+  await pass();
+  expect(read.error).toMatchObject({ kind: "busy", retryAfterMs: 3_600_000 });
 });
 
 test("What is no stream of events is no gateway.", async () => {
