@@ -79,7 +79,8 @@ def _started(
     path = os.pathsep.join(filter(None, (str(_PACKAGE.parent), environ.get("PYTHONPATH"))))
     # A group of its own: Ctrl-C comes here, and is passed on once.
     return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "gateway", "serve", *options],
+        # Not another package of that name in the working directory.
+        [sys.executable, "-P", "-m", "gateway", "serve", *options],
         env={**environ, "PYTHONPATH": path},
         process_group=0,
     )
