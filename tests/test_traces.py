@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from gateway.app import build
 from gateway.config import ConfigError
-from tests.engine.receiver import Execution, Receiver
+from tests.engine.receiver import SIGNATURE, Execution, Receiver
 from tests.surfaces.running import CODE, STUCK, Gateway, bearer
 from tests.surfaces.teller import MODEL, Teller, told
 
@@ -40,11 +40,13 @@ class Collector:
     Attributes:
         spans: those that arrived, by their ids.
         traces: the ids of their traces.
+        sent: all that came, as it came.
     """
 
     def __init__(self) -> None:
         self.spans: dict[str, Span] = {}
         self.traces: set[str] = set()
+        self.sent = b""
         app = web.Application()
         app.router.add_post("/v1/traces", self._take)
         self._runner = web.AppRunner(app, access_log=None)
@@ -60,7 +62,9 @@ class Collector:
 
     async def _take(self, request: web.Request) -> web.Response:
         sent = ExportTraceServiceRequest()
-        sent.ParseFromString(await request.read())
+        body = await request.read()
+        self.sent += body
+        sent.ParseFromString(body)
         for resource in sent.resource_spans:
             for span in (span for scope in resource.scope_spans for span in scope.spans):
                 assert 0 < span.start_time_unix_nano <= span.end_time_unix_nano
@@ -95,7 +99,7 @@ async def test_a_request_is_one_trace_from_its_caller_to_its_callback() -> None:
             **teller.settings,
         ) as gateway,
     ):
-        body = {"prompt": told("a", "b"), "resumeUrl": n8n.wait_for(Execution())}
+        body = {"prompt": told("canary-answer", "b"), "resumeUrl": n8n.wait_for(Execution())}
         headers = {"traceparent": PARENT, "tracestate": "rojo=1", **bearer(CODE)}
         reply = await gateway.post("/init-stream", body, **headers)
         job_id = reply.headers["X-Request-Id"]
@@ -143,6 +147,8 @@ async def test_a_request_is_one_trace_from_its_caller_to_its_callback() -> None:
             "http.response.status_code": 200,
         },
     )
+    for secret in ("canary", CODE, SIGNATURE, teller.settings["TOGETHER_AI_API_KEY"]):
+        assert secret.encode() not in collector.sent
     assert collector.named("wait") == [Span("wait", job, {})]
     ids = {span.name: span_id for span_id, span in collector.spans.items()}
     assert teller.parents == [f"00-{TRACE}-{ids['chat teller']}-01"]
