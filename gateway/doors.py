@@ -112,7 +112,13 @@ class Doors:
         self._backstage = backstage
         self._now = now
         self._started = time.monotonic()
-        self._overviews = Overviews(core, backstage.sources, self._uptime_s, patience.tick_s)
+        self._overviews = Overviews(
+            core,
+            backstage.sources,
+            self._uptime_s,
+            every_s=patience.tick_s,
+            stall_s=patience.stall_s,
+        )
         self._streams = Streams(
             core,
             stall_s=patience.stall_s,
@@ -235,7 +241,12 @@ class Doors:
             now=self._now,
         )
         return [
-            Admin(self._overviews, behind.snapshot, self._now).door,
+            Admin(
+                self._overviews,
+                behind.snapshot,
+                now=self._now,
+                stall_s=self._patience.stall_s,
+            ).door,
             AdminJobs(desk, behind.outbox).door,
             AdminUsage(self._core).door,
             MetricsDoor(self._overviews, behind.render).door,

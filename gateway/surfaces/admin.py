@@ -12,6 +12,7 @@ from gateway.surfaces.door import Door, answer
 from gateway.surfaces.overview import Overview, Overviews
 from gateway.surfaces.record import shape
 from gateway.surfaces.route import Access, Reply, Route
+from gateway.surfaces.sending import send
 
 _EVENTS = 'event: overview\ndata: {"uptime_s":12.5,"draining":false}\n\n'
 _CHUNK_BYTES = 256 * 1024
@@ -24,16 +25,23 @@ class Admin:
     """`/admin/overview`, `/admin/events` and `/admin/backup`."""
 
     def __init__(
-        self, overviews: Overviews, snapshot: Snapshot | None, now: Callable[[], float]
+        self,
+        overviews: Overviews,
+        snapshot: Snapshot | None,
+        *,
+        now: Callable[[], float],
+        stall_s: float,
     ) -> None:
         """Tell of the gateway.
 
         Args:
             snapshot: None where everything is in memory.
+            stall_s: one who takes nothing of a backup for so long is cut.
         """
         self._overviews = overviews
         self._snapshot = snapshot
         self._now = now
+        self._stall_s = stall_s
         self._copying = asyncio.Lock()
         self.door = Door(
             "admin",
@@ -82,10 +90,10 @@ class Admin:
             raise Conflict("Everything is in memory: without DATA_DIR there is nothing to copy.")
         async with self._copying:
             file = await self._snapshot()
-            try:
-                return await self._sent(request, file)
-            finally:
-                file.close()
+        try:
+            return await self._sent(request, file)
+        finally:
+            file.close()
 
     async def _sent(self, request: web.Request, file: BinaryIO) -> web.StreamResponse:
         name = datetime.fromtimestamp(self._now(), UTC).strftime("gateway-%Y%m%dT%H%M%SZ.db")
@@ -101,6 +109,6 @@ class Admin:
         await asyncio.to_thread(file.seek, 0)
         await response.prepare(request)
         while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-            await response.write(chunk)
+            await send(request, response, chunk, self._stall_s)
         await response.write_eof()
         return response

@@ -85,5 +85,8 @@ def _is_own_page(request: web.Request, base_url: Callable[[], str]) -> bool:
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None:
         return True
+    if origin.partition("://")[2].lower() == request.host.lower():
+        # By whatever name it was reached, whoever stands between and does TLS.
+        return True
     own = urlsplit(base_url())
     return origin.lower() == f"{own.scheme}://{own.netloc}".lower()

@@ -15,6 +15,7 @@ from gateway.engine.core import Core
 from gateway.errors import StoreUnavailable, Unavailable
 from gateway.jobs import Job, State
 from gateway.outbox import Backlog
+from gateway.surfaces.sending import send
 
 # So many may watch at a time; one more is asked to come later.
 _MOST_WATCHERS = 100
@@ -124,17 +125,25 @@ class Overviews:
     """Looks at the gateway when somebody wants to know, and for all who watch at once."""
 
     def __init__(
-        self, core: Core, sources: Sources, uptime_s: Callable[[], float], every_s: float
+        self,
+        core: Core,
+        sources: Sources,
+        uptime_s: Callable[[], float],
+        *,
+        every_s: float,
+        stall_s: float,
     ) -> None:
         """Look at `core`.
 
         Args:
             every_s: between two looks, for those who watch.
+            stall_s: one who takes nothing for so long is cut.
         """
         self._core = core
         self._sources = sources
         self._uptime_s = uptime_s
         self._every_s = every_s
+        self._stall_s = stall_s
         self._watchers = 0
         self._closed = asyncio.Event()
         self._frame = b""
@@ -201,11 +210,11 @@ class Overviews:
             frame = await self._newest()
             response = web.StreamResponse(headers=_HEADERS)
             await response.prepare(request)
-            await response.write(frame)
+            await send(request, response, frame, self._stall_s)
             while not await self._over():
                 with suppress(StoreUnavailable):
                     frame = await self._newest()
-                await response.write(frame)
+                await send(request, response, frame, self._stall_s)
             return response
         finally:
             self._watchers -= 1

@@ -150,6 +150,21 @@ async def test_another_page_changes_nothing(headers: dict[str, str], own: bool) 
     assert outcome("GET", asked, principal=ADMIN) is None
 
 
+async def test_its_own_page_may_have_several_addresses() -> None:
+    """The public one, and the one that was asked for."""
+    asked = {"Host": "10.0.0.1:5000", **JSON}
+    public = "https://ai.example"
+    for origin, refused in (
+        ("https://ai.example", None),
+        ("http://10.0.0.1:5000", None),
+        ("https://10.0.0.1:5000", None),
+        ("https://ai.example.evil.example", Forbidden),
+        ("http://10.0.0.1", Forbidden),
+    ):
+        headers = {**asked, "Origin": origin}
+        assert outcome("POST", headers, principal=ADMIN, base_url=public) is refused, origin
+
+
 @pytest.mark.parametrize(
     "kind", ["", "text/plain", "multipart/form-data", "application/x-www-form-urlencoded"]
 )
