@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from gateway.app import RELOADING
 from gateway.catalog import Catalog, Model
 from gateway.engine.budgets import Budgets
 from gateway.errors import OverBudget
@@ -276,6 +277,20 @@ async def test_a_burst_of_requests_does_not_overdraw_the_budget() -> None:
         assert set(statuses) == {200, 402}
         assert statuses[200] <= 4
         assert gateway.core.budgets._reserved.total() == 0
+
+
+async def test_a_budget_that_is_given_later_counts_what_was_spent() -> None:
+    """From the reload on, and without a restart."""
+    before: Any = {"models": MODELS, "DEFAULT_MODEL": PRICED}
+    async with Gateway(**before) as gateway:
+        await gateway.over(await gateway.queue(model=PRICED))
+        gateway.app[RELOADING].change(Gateway(**budgeted(usd=1)).config)
+        reply = await gateway.post("/v1/ask", {"question": "one two"}, **bearer(CODE))
+        assert reply.status == 402
+        assert (
+            'gateway_budget_spent_ratio{app="shop"} 1.0'
+            in (await gateway.get("/metrics")).body.decode()
+        )
 
 
 async def test_a_restart_forgets_no_spending(tmp_path: Path) -> None:
