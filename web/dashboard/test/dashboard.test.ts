@@ -157,12 +157,17 @@ test("a callback that was given up is seen, and made once more when that is conf
   expect(await page.content()).not.toContain("of-the-caller");
 
   receiver.status = 200;
-  await row.getByRole("button", { name: "Replay" }).click();
-  await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
-  expect(await page.getByRole("dialog").count()).toBe(0);
+  // By the keyboard alone: in, out again, and back where one was.
+  const replay = row.getByRole("button", { name: "Replay" });
+  await replay.focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor();
+  await page.keyboard.press("Escape");
+  await expect.poll(() => page.getByRole("dialog").count()).toBe(0);
+  expect(await replay.evaluate((button) => button === document.activeElement)).toBe(true);
   expect(receiver.posts.length).toBe(1);
 
-  await row.getByRole("button", { name: "Replay" }).click();
+  await replay.click();
   await page.getByRole("dialog").getByRole("button", { name: "Replay" }).click();
   await operator.sees("No callback is like that.");
   await page.getByLabel("State").selectOption("delivered");
