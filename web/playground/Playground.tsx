@@ -1,6 +1,6 @@
 /** A place to try the gateway: ask at any door, see everything that happens. */
 
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { AccessPanel, useAccess } from "../access/AccessPanel.tsx";
 import type { Access } from "../access/access.ts";
 import { Masthead } from "../theme/Masthead.tsx";
@@ -17,10 +17,12 @@ export function Playground({ access }: { access: Access }) {
   const [settings, setSettings] = useSettings();
   const [run, setRun] = useRun(access);
   const [offered, setOffered] = useOffer();
+  const panel = useRef<HTMLDivElement>(null);
   const begin = (next: Run) => {
     run?.leave();
     setRun(next);
     setOffered(null);
+    bringIntoView(panel.current);
   };
   return (
     <>
@@ -51,12 +53,20 @@ export function Playground({ access }: { access: Access }) {
               onLeave={() => setOffered(null)}
             />
           )}
-          <RunPanel run={run} door={doorOf(settings)} />
+          <div ref={panel} className="run-place">
+            <RunPanel run={run} door={doorOf(settings)} />
+          </div>
           <Snippets settings={settings} needsCode={state.hasCode || state.door === "closed"} />
         </div>
       </main>
     </>
   );
+}
+
+/** Where the page is one column, the answer stands below what was asked. */
+function bringIntoView(panel: HTMLElement | null): void {
+  const { top } = panel?.getBoundingClientRect() ?? { top: 0 };
+  if (top > window.innerHeight / 2) panel?.scrollIntoView({ block: "start" });
 }
 
 /** The job that the address names. It is read when somebody says so. */
