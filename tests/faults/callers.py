@@ -18,7 +18,7 @@ from tests.e2e.servers import CODE
 
 MODEL = "together/echo?first=0.03&gap=0.01"
 # Far longer than the processes between two lives, and than any answer.
-_PATIENCE_S = 120.0
+_PATIENCE_S = 600.0 if calls.LONG else 120.0
 _AGAIN_S = 0.05
 
 
@@ -31,6 +31,8 @@ class Callers:
         ends: how the jobs ended for those who waited, by door and end.
         attempts: how often jobs had begun when those who read their text had read it.
         resumed: connections that went on where an earlier one was cut.
+        reading: streams that have not come to their end: what was answered last, and to which
+            cursor.
     """
 
     def __init__(self, origin: str, inbox: Inbox, rng: Random, model: str = MODEL) -> None:
@@ -39,6 +41,7 @@ class Callers:
         self.ends: Counter[tuple[str, str]] = Counter()
         self.attempts: Counter[int] = Counter()
         self.resumed = 0
+        self.reading: dict[str, tuple[int, str]] = {}
         self._model = model
         self._origin = origin
         self._inbox = inbox
@@ -64,7 +67,10 @@ class Callers:
 
     async def served(self) -> None:
         """Wait until everybody has what they came for."""
-        await asyncio.gather(*self._tasks)
+        try:
+            await asyncio.gather(*self._tasks)
+        except TimeoutError:
+            raise AssertionError(f"some still read: {self.reading}") from None
 
     # -- at the doors -------------------------------------------------------------------------
 
@@ -203,12 +209,14 @@ class Callers:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 stream = await wire.stream(url, after=after, key=_key_for(url))
                 self.resumed += bool(after)
+                self.reading[url] = stream.status, after
                 if stream.status == 200:
                     async for frame in stream.frames():
                         yield frame
                     after = stream.last_id or after
                 await stream.close()
                 if stream.status == 204:
+                    del self.reading[url]
                     return
                 if stream.status == 409:
                     after = ""

@@ -16,7 +16,7 @@ from tests.faults.callers import Callers, end_of
 from tests.faults.chance import rng_of
 from tests.faults.lives import Lives
 
-KILLS = 200 if LONG else 8
+KILLS = 200 if LONG else 6
 JOBS_PER_S = 50
 # What a receiver does in place of taking a callback, in this share of the cases.
 FAILING = 0.2

@@ -16,7 +16,7 @@ from tests.e2e.servers import CODE, Server
 from tests.faults.chance import rng_of
 from tests.faults.lives import Lives
 
-ROUNDS = 30 if LONG else 3
+ROUNDS = 30 if LONG else 2
 REPEATS = 100
 MODEL = "together/echo?first=0&gap=0"
 
