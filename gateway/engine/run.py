@@ -10,7 +10,16 @@ from gateway.catalog import Model, fitted
 from gateway.engine.hub import Channel
 from gateway.engine.queue import Ticket
 from gateway.errors import ProviderError, ProviderTimeout
-from gateway.events import Delta, Failed, Terminal, ToolCall, Usage, total
+from gateway.events import (
+    Delta,
+    Failed,
+    Restarted,
+    Started,
+    Terminal,
+    ToolCall,
+    Usage,
+    total,
+)
 from gateway.jobs import Job, Outcome
 from gateway.messages import Request, estimate_tokens
 from gateway.providers import Provider
@@ -114,6 +123,15 @@ class Run:
             trace = job.trace.child(f"ask {job.attempt}.{self._asks}")
             request = msgspec.structs.replace(request, trace=trace)
         return request
+
+    def begin(self) -> None:
+        """Tell readers that the attempt begins."""
+        channel = self.channel
+        # Of a job that was rescued, it has begun already.
+        if channel.log.attempt < self.job.attempt:
+            channel.begin(self.job.attempt)
+        first = self.job.attempt == 1
+        channel.publish(Started() if first else Restarted(reason="the earlier attempt was lost"))
 
     @property
     def shown(self) -> bool:

@@ -22,7 +22,7 @@ from gateway.engine.run import HandBack, Leg, Run
 from gateway.engine.sparing import Sparing
 from gateway.engine.turns import Turns
 from gateway.errors import ProviderError, StoreUnavailable
-from gateway.events import Completed, Failed, Restarted, Routed, Started, Terminal, Usage
+from gateway.events import Completed, Failed, Routed, Terminal, Usage
 from gateway.jobs import Job, OnFailure
 from gateway.stores import Store
 
@@ -183,17 +183,9 @@ class Workers:
         finally:
             del self._claiming[ticket.job_id]
             claiming.set_result(None)
-        self._begin(run)
+        run.begin()
+        self._recorder.mark(run.channel)
         return run
-
-    def _begin(self, run: Run) -> None:
-        channel = run.channel
-        # Of a job that was rescued, it has begun already.
-        if channel.log.attempt < run.job.attempt:
-            channel.begin(run.job.attempt)
-        first = run.job.attempt == 1
-        channel.publish(Started() if first else Restarted(reason="the earlier attempt was lost"))
-        self._recorder.mark(channel)
 
     # -- one try ------------------------------------------------------------------------------
 
