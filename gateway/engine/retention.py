@@ -9,7 +9,7 @@ import structlog
 from gateway.engine.bounds import Bounds
 from gateway.errors import StoreUnavailable
 from gateway.jobs import Owner
-from gateway.stores import Store
+from gateway.stores import Ledger
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +23,7 @@ _REMEMBERED = 10_000
 class Retention:
     """Forgets ended jobs of one store when their time is over."""
 
-    def __init__(self, store: Store, bounds: Bounds, now: Callable[[], float]) -> None:
+    def __init__(self, store: Ledger, bounds: Bounds, now: Callable[[], float]) -> None:
         self._store = store
         self._keep_s = bounds.retention
         self._keep_dead_s = bounds.dead_letter_retention

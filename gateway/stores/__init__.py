@@ -22,8 +22,8 @@ class Batch(msgspec.Struct, frozen=True):
     events: Sequence[Event]
 
 
-class Store(Protocol):
-    """Jobs and their logs. The callbacks that they owe are read and changed by an `Outbox`.
+class JobStore(Protocol):
+    """Jobs and their logs, while they run and to be read.
 
     Every method is atomic: it happens whole or not at all, also when its caller is cancelled.
     A change is durable, as far as the store is, before the method returns.
@@ -102,20 +102,17 @@ class Store(Protocol):
         """All stored events of a job; None if it is unknown or pruned."""
         ...
 
-    async def spent(self, by: By, since: str, until: str) -> list[Spent]:
-        """What jobs took that ended from the day `since` on and before `until`, the dearest first.
-
-        The sums stay when the jobs are forgotten. Days are UTC's, such as 2026-11-21.
-        """
-        ...
-
-    async def disown(self, owner: Owner) -> None:
-        """Let what a user took be counted as the app's, for no user."""
-        ...
-
     async def unfinished(self) -> list[Job]:
         """Jobs queued or processing, oldest first."""
         ...
+
+
+class Ledger(Protocol):
+    """What is kept of all jobs: listed, summed, and forgotten.
+
+    Raises (any method):
+        StoreUnavailable: nothing was changed, but by methods that say otherwise.
+    """
 
     async def history(self, wanted: Filter, before: Place | None, limit: int) -> Page:
         """Jobs in short, newest first.
@@ -140,6 +137,21 @@ class Store(Protocol):
         ended before `dead_before`, too. Returns the ids forgotten, and whose they were.
         """
         ...
+
+    async def spent(self, by: By, since: str, until: str) -> list[Spent]:
+        """What jobs took that ended from the day `since` on and before `until`, the dearest first.
+
+        The sums stay when the jobs are forgotten. Days are UTC's, such as 2026-11-21.
+        """
+        ...
+
+    async def disown(self, owner: Owner) -> None:
+        """Let what a user took be counted as the app's, for no user."""
+        ...
+
+
+class Store(JobStore, Ledger, Protocol):
+    """Everything of jobs. The callbacks that they owe are read and changed by an `Outbox`."""
 
 
 class StoreAndOutbox(Store, Outbox, Protocol):
