@@ -32,6 +32,7 @@ export class Access {
     url: new URL(".", document.baseURI),
     token: () => this.#code || undefined,
     fetch: laned(),
+    debug: watched() ? (entry) => console.debug("gateway", entry) : undefined,
   };
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -73,6 +74,15 @@ export class Access {
   #show(state: State): void {
     this.#state = state;
     for (const listener of this.#listeners) listener();
+  }
+}
+
+/** `localStorage["gateway:debug"] = "1"` tells the console everything that happens on the line. */
+function watched(): boolean {
+  try {
+    return localStorage.getItem("gateway:debug") !== null;
+  } catch {
+    return false;
   }
 }
 

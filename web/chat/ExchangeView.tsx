@@ -147,6 +147,6 @@ function Foot(props: { exchange: Exchange; facts: Facts | null; onRetry: (() => 
 }
 
 function told({ model, tokens, totalS }: Facts): string {
-  const parts = [model, tokens && `${tokens} tokens`, totalS && `${totalS.toFixed(1)} s`];
+  const parts = [model, tokens && `${tokens}\u00a0tokens`, totalS && `${totalS.toFixed(1)}\u00a0s`];
   return parts.filter(Boolean).join(" · ");
 }
