@@ -7,6 +7,8 @@ TESTS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+# By another name, so that a dry run does not run what calls it.
+AGAIN := $(MAKE)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo test faults check format lint types bench web web-test clean
@@ -51,9 +53,9 @@ web: web/node_modules
 	@npm run --prefix web --silent build
 
 # Without Node these are left out, and say so; on the build machine nothing is.
-web-test: $(VENV)/tests
+web-test: $(VENV)/tests tests/node/node_modules
 	@if node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null; then \
-		$(MAKE) --no-print-directory web/node_modules && \
+		$(AGAIN) --no-print-directory web/node_modules && \
 		GATEWAY_PYTHON=$(abspath $(BIN)/python) npm run --prefix web --silent check; \
 	else \
 		echo "The browser's side was not tested: that needs Node 20.19 or newer." >&2; \
