@@ -7,6 +7,7 @@ import {
   type AssistantEvent,
   callGateway,
   cancelAssistantRequest,
+  cancelJob,
   type DebugEntry,
   getAssistantRequest,
   interactWithAssistant,
@@ -20,6 +21,7 @@ import {
 
 const TEXT = Array.from({ length: 200 }, (_, at) => `word-${at}`).join(" ");
 const SLOW = "simulator/echo?first=0&gap=0.02";
+const STALLED = "simulator/echo?first=0&gap=0&stall=3";
 const ENDLESS = "simulator/lorem?first=0&gap=0.02&tokens=100000";
 
 let gateway: Gateway;
@@ -172,39 +174,42 @@ test("In a page of the gateway's own it needs no address, and a network that ret
     const context = await browser.newContext();
     const tab = await context.newPage();
     await tab.goto(`${gateway.origin}/docs`);
-    const job = { request_type: "ask", request: TEXT, model: SLOW };
+    // It says three words, and then nothing: the page decides how long that takes.
+    const job = { request_type: "ask", request: "one two three four", model: STALLED };
     const { request_id } = await submitJob(job, options());
     // What the page tells: it may wait for nothing that the page's policy would not let run.
     const told = new Map<string, () => void>();
     const happens = (what: string) => new Promise<void>((resolve) => told.set(what, resolve));
     await tab.exposeFunction("tell", (what: string) => told.get(what)?.());
-    const begun = happens("begun");
-    const text = tab.evaluate(`(async () => {
+    const begun = happens("one two three");
+    const reading = tab.evaluate(`(async () => {
       const { streamAssistantResponse } = await import("./static/client.js");
       let text = "";
       let tries = 0;
       const options = {
-        token: ${JSON.stringify(CODE)},
+        token: "${CODE}",
         // Were it not for the network's return, it would wait for a minute.
         delay: () => 60_000,
         onStatus: ({ state }) => {
-          if (state === "connecting") tries++;
+          if (state === "open") tell("try " + ++tries);
         },
       };
       addEventListener("offline", () => tell("offline"));
-      for await (const event of streamAssistantResponse(${JSON.stringify(request_id)}, options))
-        if (event.event === "response_chunk") {
-          text += event.data.text;
-          tell("begun");
-        }
-      return { text, tries };
+      try {
+        for await (const event of streamAssistantResponse("${request_id}", options))
+          if (event.event === "response_chunk") tell((text += event.data.text));
+      } catch ({ kind }) {
+        return { text, tries, kind };
+      }
     })()`);
     await begun;
-    const offline = happens("offline");
+    const [offline, again] = [happens("offline"), happens("try 2")];
     await context.setOffline(true);
     await offline;
     await context.setOffline(false);
-    expect(await text).toEqual({ text: TEXT, tries: 2 });
+    await again;
+    await cancelJob(request_id, options());
+    expect(await reading).toEqual({ text: "one two three", tries: 2, kind: "cancelled" });
   } finally {
     await browser.close();
   }
