@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, ClientTimeout, TCPConnector
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector
 
 from gateway.sse import ServerEvent
 from gateway.supervisor import Supervisor, inherited
@@ -23,7 +23,7 @@ from tests.surfaces import event_source
 
 CODE = "gw_code-of-the-shop-0123456789abcdef"
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
-SLOW = "simulator/echo?first=0&gap=0.05&tokens=20"
+SLOW = "simulator/echo?first=0&gap=0.2&tokens=20"
 STUCK = "simulator/echo?first=0&gap=0&stall=1"
 
 
@@ -104,10 +104,16 @@ async def ask(session: ClientSession, at: str, model: str) -> str:
         return str((await response.json())["request_id"])
 
 
-async def _read(session: ClientSession, at: str, job_id: str) -> list[ServerEvent]:
-    """A job's stream to its end, without coming back."""
+async def _opened(session: ClientSession, at: str) -> ClientResponse:
+    """The stream of a new job, which has begun."""
+    job_id = await ask(session, at, SLOW)
     headers = {"Authorization": f"Bearer {CODE}"}
-    async with session.get(f"{at}/stream/{job_id}", headers=headers) as response:
+    return await session.get(f"{at}/stream/{job_id}", headers=headers)
+
+
+async def _read(response: ClientResponse) -> list[ServerEvent]:
+    """A stream to its end, without coming back."""
+    async with response:
         return [event async for event in event_source.events(response)]
 
 
@@ -226,8 +232,9 @@ async def test_a_restart_refuses_nobody(tmp_path: Path, handed: socket.socket) -
         async with supervised(folder, handed) as first:
             await lines_until(first.stderr, "gateway_started")
             hammers = [asyncio.create_task(hammer(session)) for _ in range(4)]
-            jobs = [await ask(session, at, SLOW) for _ in range(50)]
-            reading = [asyncio.create_task(_read(session, at, job_id)) for job_id in jobs]
+            # Each is open before the end begins: a later one would wait for the next process.
+            streams = [await _opened(session, at) for _ in range(50)]
+            reading = [asyncio.create_task(_read(stream)) for stream in streams]
             first.send_signal(signal.SIGHUP)
             await lines_until(first.stderr, "configuration_reloaded")
             first.send_signal(signal.SIGTERM)
