@@ -18,7 +18,7 @@ export function ModelField({ value, models, onChange }: Props) {
         name="model"
         list={list}
         value={value}
-        placeholder="The gateway's default"
+        placeholder="Default"
         autoComplete="off"
         spellCheck={false}
         onChange={(event) => onChange(event.target.value)}

@@ -1,6 +1,7 @@
 /** The chat's way to the gateway: the assistant's door, by the client. */
 
 import {
+  type AssistantAccepted,
   type AssistantEvent,
   cancelAssistantRequest,
   GatewayError,
@@ -21,6 +22,8 @@ import {
   TransportError,
 } from "./transport.ts";
 
+/** How long an answer is awaited that says what is to be cancelled. */
+const LATE_MS = 5_000;
 /** About four minutes of looking for a gateway that has gone. */
 const ATTEMPTS = 20;
 
@@ -36,8 +39,14 @@ export class GatewayTransport implements Transport {
     const { prompt, model, before } = question;
     const context = before.length ? { conversation: before } : null;
     const request = { prompt, mode: "chat", model, context };
-    const accepted = await told(requestAssistant(request, this.#called(calling)));
-    return { requestId: accepted.request_id, streamUrl: accepted.stream_url };
+    const late = new AbortController();
+    const options = { ...this.#called(calling), signal: late.signal };
+    const asked = told(requestAssistant(request, options)).then(acceptedOf);
+    return await unlessStopped(asked, calling.signal, () => {
+      // It may be accepted already, and nobody wants it any more.
+      setTimeout(() => late.abort(), LATE_MS);
+      asked.then((accepted) => this.cancel(accepted)).catch(() => {});
+    });
   }
 
   async read(accepted: Accepted, reading: Reading): Promise<void> {
@@ -89,6 +98,23 @@ export class GatewayTransport implements Transport {
       },
     };
   }
+}
+
+function acceptedOf(told: AssistantAccepted): Accepted {
+  return { requestId: told.request_id, streamUrl: told.stream_url };
+}
+
+/** What a call is worth, or the signal's reason as soon as that is given. */
+function unlessStopped<T>(call: Promise<T>, signal: AbortSignal, stopped: () => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      stopped();
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", stop, { once: true });
+    const settle = () => signal.removeEventListener("abort", stop);
+    call.then(resolve, reject).finally(settle);
+  });
 }
 
 async function told<T>(call: Promise<T>): Promise<T> {

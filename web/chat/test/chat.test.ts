@@ -8,8 +8,6 @@ import { Reader, words } from "./reader.ts";
 
 const SLOW = "simulator/echo?first=0&gap=0.02";
 const QUICK = "simulator/echo?first=0&gap=0.001";
-const PATIENT = { timeout: 20_000 };
-
 let browser: Browser;
 let gateway: Gateway;
 
@@ -68,11 +66,25 @@ test("an answer that is stopped is stopped at the gateway too, and keeps what it
   const kept = await reader.answer();
   expect(words(2000).startsWith(kept)).toBe(true);
   const id = await jobOf(reader);
-  await expect.poll(() => stateOf(id), PATIENT).toBe("cancelled");
+  await expect.poll(() => stateOf(id)).toBe("cancelled");
 
   await reader.page.reload();
   await reader.until("stopped");
   expect(await reader.answer()).toBe(kept);
+});
+
+test("a question that is stopped before it was accepted is stopped all the same", async () => {
+  const reader = await visit();
+  let id = "";
+  await reader.page.route("**/assistant/request", async (route) => {
+    const response = await route.fetch();
+    id = (await response.json()).request_id;
+    await reader.page.getByRole("button", { name: "Stop" }).click();
+    await route.fulfill({ response });
+  });
+  await reader.ask(words(2000), SLOW);
+  await reader.until("stopped");
+  await expect.poll(() => id && stateOf(id)).toBe("cancelled");
 });
 
 test("a reload in mid-answer goes on at the exact character", async () => {
@@ -186,17 +198,17 @@ test("a reader who scrolls up is left there, and comes back with one click", asy
       top: el.scrollTop,
       left: el.scrollHeight - el.clientHeight - el.scrollTop,
     }));
-  await expect.poll(async () => (await place()).top, PATIENT).toBeGreaterThan(300);
+  await expect.poll(async () => (await place()).top).toBeGreaterThan(300);
   expect((await place()).left).toBeLessThan(40);
   await scroller.hover();
   await reader.page.mouse.wheel(0, -200);
   const latest = reader.page.getByRole("button", { name: "Latest" });
   await latest.waitFor();
   const { top } = await place();
-  await expect.poll(async () => (await place()).left, PATIENT).toBeGreaterThan(400);
+  await expect.poll(async () => (await place()).left).toBeGreaterThan(400);
   expect(Math.abs((await place()).top - top)).toBeLessThan(2);
   await latest.click();
-  await expect.poll(async () => (await place()).left, PATIENT).toBeLessThan(40);
+  await expect.poll(async () => (await place()).left).toBeLessThan(40);
   await reader.page.getByRole("button", { name: "Stop" }).click();
 });
 
@@ -221,7 +233,7 @@ test("the keyboard does all of it, and who listens is told in two sentences", as
   expect(await reader.answer()).toBe("one two three\nfour");
   expect(await page.evaluate(() => document.activeElement?.getAttribute("name"))).toBe("prompt");
   await expect
-    .poll(() => [...new Set(heard)], PATIENT)
+    .poll(() => [...new Set(heard)])
     .toEqual(["An answer is being written.", "The answer is complete."]);
   await page.keyboard.press("Shift+Tab");
   await page.keyboard.press("Shift+Tab");
