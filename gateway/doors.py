@@ -242,6 +242,7 @@ class Doors:
         )
         return [
             Admin(
+                desk,
                 self._overviews,
                 behind.snapshot,
                 now=self._now,

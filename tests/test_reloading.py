@@ -104,6 +104,18 @@ async def test_whoever_has_left_reads_no_more(codes: dict[str, Any]) -> None:
         await gateway.core.cancel(await gateway.job(mine))
 
 
+async def test_an_operator_who_has_left_watches_no_more() -> None:
+    """The overview that comes again and again ends where its app may not see it any more."""
+    ops = {NEW_CODE: {"name": "ops", "admin": True}}
+    async with Gateway(app_codes={**apps(), **ops}, patience=TICKING) as gateway:
+        path = f"{gateway.origin}/admin/events"
+        async with gateway.session.get(path, headers=bearer(NEW_CODE)) as response:
+            await response.content.readuntil(b"\n\n")
+            changed(gateway, configured({**apps(), NEW_CODE: {"name": "ops"}}))
+            await response.content.read()
+        assert (await gateway.get("/admin/events", **bearer(NEW_CODE))).status == 403
+
+
 async def test_a_link_outlives_the_code() -> None:
     """An EventSource whose app got a new code comes back by its token, and misses nothing."""
     async with Teller() as teller, Gateway(patience=TICKING, **teller.settings) as gateway:

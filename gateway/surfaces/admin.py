@@ -8,7 +8,7 @@ from typing import BinaryIO
 from aiohttp import web
 
 from gateway.errors import Conflict
-from gateway.surfaces.door import Door, answer
+from gateway.surfaces.door import Desk, Door, answer
 from gateway.surfaces.overview import Overview, Overviews
 from gateway.surfaces.record import shape
 from gateway.surfaces.route import Access, Reply, Route
@@ -26,6 +26,7 @@ class Admin:
 
     def __init__(
         self,
+        desk: Desk,
         overviews: Overviews,
         snapshot: Snapshot | None,
         *,
@@ -38,6 +39,7 @@ class Admin:
             snapshot: None where everything is in memory.
             stall_s: one who takes nothing of a backup for so long is cut.
         """
+        self._desk = desk
         self._overviews = overviews
         self._snapshot = snapshot
         self._now = now
@@ -78,7 +80,7 @@ class Admin:
 
     async def _overviews_forever(self, request: web.Request) -> web.StreamResponse:
         """How the gateway is, again and again, as server-sent events."""
-        return await self._overviews.watch(request)
+        return await self._overviews.watch(request, self._desk.admit)
 
     async def backup(self, request: web.Request) -> web.StreamResponse:
         """A copy of the database, of one moment, while it is in use.

@@ -113,7 +113,7 @@ class Desk:
             request[_ACCESS] = route.access
             try:
                 if route.access is Access.ADMIN:
-                    self._admit(request)
+                    self.admit(request)
                 return await route.handler(request)
             except GatewayError as error:
                 error = await self._counted(request, error)
@@ -179,7 +179,7 @@ class Desk:
             raise Unauthenticated
         return auth.anonymous()
 
-    def _admit(self, request: web.Request) -> None:
+    def admit(self, request: web.Request) -> None:
         """See that an operator asks.
 
         Raises:

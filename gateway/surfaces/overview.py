@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway import __version__, sse
 from gateway.engine.core import Core
-from gateway.errors import StoreUnavailable, Unavailable
+from gateway.errors import GatewayError, StoreUnavailable, Unavailable
 from gateway.jobs import Job, State
 from gateway.outbox import Backlog
 from gateway.surfaces.sending import send
@@ -197,8 +197,13 @@ class Overviews:
             "disk": {"durable": sources.durable, "low": sources.low()},
         }
 
-    async def watch(self, request: web.Request) -> web.StreamResponse:
+    async def watch(
+        self, request: web.Request, admit: Callable[[web.Request], None]
+    ) -> web.StreamResponse:
         """Answer with how it is now, and then again and again, until the caller leaves.
+
+        Args:
+            admit: raises a GatewayError where the caller may not watch any more.
 
         Raises:
             Unavailable: too many watch.
@@ -211,7 +216,7 @@ class Overviews:
             response = web.StreamResponse(headers=_HEADERS)
             await response.prepare(request)
             await send(request, response, frame, self._stall_s)
-            while not await self._over():
+            while not await self._over() and _is_welcome(request, admit):
                 with suppress(StoreUnavailable):
                     frame = await self._newest()
                 await send(request, response, frame, self._stall_s)
@@ -232,6 +237,14 @@ class Overviews:
                 self._frame = sse.frame(msgspec.json.encode(await self.look()), event="overview")
                 self._looked_at = self._uptime_s()
             return self._frame
+
+
+def _is_welcome(request: web.Request, admit: Callable[[web.Request], None]) -> bool:
+    try:
+        admit(request)
+    except GatewayError:
+        return False
+    return True
 
 
 def _age(now: float, since: float) -> float:
