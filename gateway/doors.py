@@ -137,13 +137,17 @@ class Doors:
         """Let the application's requests in."""
         doors = self._doors
         app.middlewares.append(strays(doors))
-        routes = []
+        routes: list[web.AbstractRoute] = []
+        paths: dict[str, web.Resource] = {}
         for route in (route for door in doors for route in door.routes):
             handler = self._entrance(route)
-            routes.append(app.router.add_route(route.method, route.path, handler))
+            if route.path not in paths:
+                # One for all methods: preflights are answered by the first of a path.
+                paths[route.path] = app.router.add_resource(route.path)
+            routes.append(paths[route.path].add_route(route.method, handler))
             if (route.method, route.access) == ("GET", Access.OPEN):
                 # Load balancers and uptime checks ask without wanting the body.
-                routes.append(app.router.add_route("HEAD", route.path, handler))
+                routes.append(paths[route.path].add_route("HEAD", handler))
         cors.install(app, routes, self._pages, local=self._settings.dev_mode)
         app.on_shutdown.append(self._close)
         app.on_response_prepare.extend((carry_headers, warn(self._core)))

@@ -100,6 +100,18 @@ async def test_a_listed_page_may_call(
     assert reply.headers.getall("Vary") == ["Origin"]
 
 
+async def test_every_method_of_every_path_may_be_called(gateway: Gateway) -> None:
+    """What the API's document lists, a listed page may ask for."""
+    document = (await gateway.ask("GET", "/openapi.json")).json()
+    refused = [
+        f"{method} {path}"
+        for path, methods in document["paths"].items()
+        for method in map(str.upper, methods)
+        if (await preflight(gateway, path.replace("{id}", "x"), method, LISTED)).status != 200
+    ]
+    assert refused == []
+
+
 @pytest.mark.parametrize("origin", [*STRANGERS, *LOCAL])
 async def test_a_stranger_may_not(gateway: Gateway, origin: str) -> None:
     """No preflight passes and no answer names it, at any route; nothing is reflected."""
