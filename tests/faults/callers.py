@@ -20,6 +20,7 @@ MODEL = "together/echo?first=0.03&gap=0.01"
 # Far longer than the processes between two lives, and than any answer.
 _PATIENCE_S = 600.0 if calls.LONG else 120.0
 _AGAIN_S = 0.05
+_MOST_WAITING = 200
 
 
 class Callers:
@@ -58,7 +59,9 @@ class Callers:
         at = loop.time()
         while (at := at + self._rng.expovariate(per_s)) < until:
             await asyncio.sleep(at - loop.time())
-            self.send(self._rng.choice(doors))
+            # A machine that is too busy for so many would only ever make them wait longer.
+            if sum(not task.done() for task in self._tasks) < _MOST_WAITING:
+                self.send(self._rng.choice(doors))
 
     def send(self, door: Callable[[str], Awaitable[None]]) -> None:
         """Let one more come."""
