@@ -3,7 +3,7 @@
 Pure: it never waits and reads no clock. At most one POST of a URL is on the way, at most
 `most` of the origin. After a row of failures the lane closes for a pause that doubles, and
 whoever uses it drains it and adds nothing until `closed_until`; then one probe goes, and its
-success opens the lane again.
+success opens the lane again, also for those that knocked in vain meanwhile.
 """
 
 from collections import deque
@@ -34,6 +34,7 @@ class Lane:
         "_failures",
         "_most",
         "_pause_s",
+        "_refused",
         "_took_s",
         "_urls",
         "_waiting",
@@ -50,6 +51,8 @@ class Lane:
         self._most = most
         self._waiting: deque[Delivery] = deque()
         self._urls: set[str] = set()
+        # The jobs whose deliveries have failed since the receiver last answered.
+        self._refused: set[str] = set()
         self._failures = 0
         self._failed_at = 0.0
         self._pause_s = 0.0
@@ -97,16 +100,24 @@ class Lane:
         self._waiting.clear()
         return waiting
 
-    def arrived(self, url: str, took_s: float) -> None:
-        """The receiver took a POST, or refused it in its senses."""
+    def arrived(self, url: str, took_s: float) -> set[str]:
+        """The receiver took a POST, or refused it in its senses.
+
+        The jobs whose deliveries may go again now, however late they were to: they had failed
+        before the lane opened.
+        """
         self._urls.discard(url)
+        knocked = self._refused if self._pause_s else set()
+        self._refused = set()
         self._took_s += (took_s - self._took_s) / _AVERAGED
         self._failures = 0
         self._pause_s = 0.0
+        return knocked
 
-    def failed(self, url: str, now: float, rng: Random) -> None:
+    def failed(self, delivery: Delivery, now: float, rng: Random) -> None:
         """There was no answer, or one that says the receiver is broken."""
-        self._urls.discard(url)
+        self._urls.discard(delivery.url)
+        self._refused.add(delivery.job_id)
         self._failures += 1
         self._failed_at = now
         if self._failures >= _FAILURES and now >= self.closed_until:

@@ -270,7 +270,7 @@ class Notifier:
         await self._record(after)
         took_s = now - started_at
         self._observe(after, to.origin, took_s)
-        self._judge(lane, delivery.url, answer, now, took_s)
+        await self._judge(lane, after, answer, now, took_s)
 
     async def _post(self, to: Destination, begun: Delivery) -> Answer | Silence:
         if begun.body is None:
@@ -306,6 +306,19 @@ class Notifier:
             if self._times[0] == delivery.next_at:
                 self.wake()
 
+    async def _hasten(self, job_id: str, now: float) -> None:
+        """Let a delivery be due now, unless something has become of it since it failed."""
+        if job_id in self._held:
+            return
+        # Nobody else may send it until its new time is recorded.
+        self._held.add(job_id)
+        try:
+            stored = await self._store.delivery(job_id)
+            if stored is not None and stored.state is DeliveryState.PENDING:
+                await self._record(replace(stored, next_at=min(stored.next_at, now)))
+        finally:
+            self._held.discard(job_id)
+
     def _observe(self, delivery: Delivery, origin: str, took_s: float) -> None:
         self._observer.called_back(delivery, took_s)
         log = self._log.bind(
@@ -331,15 +344,19 @@ class Notifier:
                 self.raced += delivery.last_status == 409
                 log.info("callback_retried", note=delivery.note)
 
-    def _judge(
-        self, lane: Lane, url: str, answer: Answer | Silence, now: float, took_s: float
+    async def _judge(
+        self, lane: Lane, after: Delivery, answer: Answer | Silence, now: float, took_s: float
     ) -> None:
-        """Tell the lane how its origin did; a lane that closes lets go of all that wait."""
+        """Tell the lane how its origin did.
+
+        A lane that closes lets go of all that wait; one that opens, of those that failed at it.
+        """
         broken = answer.status >= 500 if isinstance(answer, Answer) else True
         if not broken or answer is Silence.NOT_PUBLIC:
-            lane.arrived(url, took_s)
+            knocked = lane.arrived(after.url, took_s)
+            await asyncio.gather(*(self._hasten(each, now) for each in knocked))
             return
-        lane.failed(url, now, self._rng)
+        lane.failed(after, now, self._rng)
         if lane.closed_until > now:
             self._held.difference_update(waiting.job_id for waiting in lane.drain())
             self.wake()

@@ -23,7 +23,7 @@ def owed(number: int, **changes: Any) -> Delivery:
 
 def fail(lane: Lane, times: int, now: float) -> None:
     for _ in range(times):
-        lane.failed("https://n8n.example.com/x", now, Midway())
+        lane.failed(owed(9, url="https://n8n.example.com/x"), now, Midway())
 
 
 def test_no_more_than_the_cap_are_on_the_way() -> None:
@@ -75,8 +75,16 @@ def test_after_a_pause_one_probe_goes_and_its_success_opens_the_lane() -> None:
     for number in range(3):
         lane.add(owed(number))
     assert [lane.next(), lane.next()] == [owed(0), None]
-    lane.arrived(owed(0).url, 0.1)
+    assert lane.arrived(owed(0).url, 0.1) == {"9"}
     assert [lane.next(), lane.next()] == [owed(1), owed(2)]
+    assert lane.arrived(owed(1).url, 0.1) == set()
+
+
+def test_one_that_failed_at_an_open_lane_keeps_its_own_time() -> None:
+    """Its receiver may be up for others, and not for it."""
+    lane = Lane(8)
+    fail(lane, 9, 1000.0)
+    assert lane.arrived(owed(0).url, 0.1) == set()
 
 
 def test_a_success_between_failures_keeps_the_lane_open() -> None:

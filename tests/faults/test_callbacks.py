@@ -23,18 +23,14 @@ QUEUED = 10_000 if LONG else 1_000
 DOWN_S = 1_800.0
 # After the receiver is back, on a clock that jumps.
 DRAINED_S = 600.0
-# The longest step of one that was sent in vain for half an hour, with its jitter; and how many
-# are sent so often, because the others wait for what becomes of them.
-STEP_S = 720.0
-PROBES = 3
 OWED = 300 if LONG else 60
 QUICK = "together/echo?first=0&gap=0"
 
 
 @pytest.mark.timeout(600 if LONG else 60)
 async def test_a_receiver_that_was_down_gets_all_of_them() -> None:
-    """Half an hour's worth is queued when it comes back; within ten minutes each has come, but
-    for the few that found out that it was down: they have steps of their own. None comes twice."""
+    """Half an hour's worth is queued when it comes back; within ten minutes each has come, also
+    those that had found out that it was down. None comes twice."""
     clock = JumpingClock()
     async with standing(clock) as house:
         house.receiver.broken = True
@@ -53,11 +49,8 @@ async def test_a_receiver_that_was_down_gets_all_of_them() -> None:
         await house.owe(*(house.receiver.wait_for(Execution()) for _ in range(QUEUED)))
         await all_taken.wait()
         await house.store.until(DeliveryState.DELIVERED, QUEUED)
-        late = sum(after_s > DRAINED_S for after_s in taken)
-        print(f"{QUEUED} callbacks after half an hour of silence: the last but {late} came after")
-        print(f"{taken[-1 - late]:.0f} s, the last after {taken[-1]:.0f} s")
-        assert late <= PROBES
-        assert taken[-1] < STEP_S
+        print(f"{QUEUED} callbacks after half an hour of silence: the last after {taken[-1]:.0f} s")
+        assert taken[-1] < DRAINED_S
         resumed = Counter(each.resumed for each in house.receiver.executions.values())
         assert resumed == {1: QUEUED}
 
