@@ -229,6 +229,7 @@ class Doors:
                 self._providers,
                 self._conversations.count,
                 self._uptime_s,
+                self._backstage.sources.low,
             ).door,
             *self._admin_doors(desk, settings),
         ]

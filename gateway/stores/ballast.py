@@ -71,7 +71,9 @@ class Ballast:
     def low(self) -> bool:
         """Nothing new would be taken in. May be asked in any thread."""
         try:
-            return not self._held() or self._free(self._path.parent) < self._size_bytes
+            # What was thrown off would be taken on first.
+            wanted = self._size_bytes * (1 if self._held() else 2)
+            return self._free(self._path.parent) < wanted
         except OSError:
             return True
 

@@ -27,7 +27,7 @@ class Report(TypedDict):
 class Standing(TypedDict):
     """Whether the gateway answers, or takes new requests."""
 
-    status: Literal["ok", "draining", "full"]
+    status: Literal["ok", "draining", "full", "disk_full"]
 
 
 ALIVE = Reply(200, "It answers.", (Standing,))
@@ -42,17 +42,20 @@ class Health:
         providers: Mapping[str, str],
         conversations: Callable[[], Awaitable[int]],
         uptime_s: Callable[[], float],
+        low: Callable[[], bool],
     ) -> None:
         """Report on `core`.
 
         Args:
             providers: how each provider was at its last check; the caller keeps it fresh.
             conversations: how many are kept.
+            low: there is too little room on the disk.
         """
         self._core = core
         self._providers = providers
         self._conversations = conversations
         self._uptime_s = uptime_s
+        self._low = low
         self.door = Door(
             "status",
             shape,
@@ -72,7 +75,7 @@ class Health:
                     Access.OPEN,
                     (
                         Reply(200, "It would.", (Standing,)),
-                        Reply(503, "It would not: it drains, or its queue is full.", (Standing,)),
+                        Reply(503, "It would not; the status says why.", (Standing,)),
                     ),
                 ),
             ],
@@ -97,9 +100,11 @@ class Health:
 
     async def ready(self, request: web.Request) -> web.Response:
         """A new request would be accepted."""
-        if self._core.accepting:
-            return answer({"status": "ok"})
-        return answer({"status": "draining" if self._core.draining else "full"}, status=503)
+        if not self._core.accepting:
+            return answer({"status": "draining" if self._core.draining else "full"}, status=503)
+        if self._low():
+            return answer({"status": "disk_full"}, status=503)
+        return answer({"status": "ok"})
 
 
 def shape(error: GatewayError) -> Refusal:

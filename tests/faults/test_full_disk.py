@@ -60,6 +60,7 @@ async def test_what_runs_ends_and_what_is_new_waits_for_room(
         await wire.eventually(lambda: open_streams(provider), JOBS)
         disk.fill()
         assert await refused(gateway.origin, inbox) == [507] * 6
+        assert (await wire.get(gateway.origin, "/health/ready")).status == 503
         assert set(await asyncio.gather(*reading)) == {PROMPT}
         await inbox.arrived(JOBS)
         assert inbox.posts == {f"j{n}": 1 for n in range(JOBS)}
@@ -70,6 +71,7 @@ async def test_what_runs_ends_and_what_is_new_waits_for_room(
             assert end.event == "complete"
         await wire.eventually(lambda: counters(gateway), (0, 0))
         disk.empty()
+        assert (await wire.get(gateway.origin, "/health/ready")).status == 200
         job_id = await calls.queue(gateway.origin, QUICK, PROMPT)
         said = await calls.polled(gateway.origin, job_id)
         assert (said["status"], said["response"]["ai_response"]) == ("completed", PROMPT)

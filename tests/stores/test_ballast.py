@@ -65,15 +65,18 @@ def test_what_was_thrown_off_is_taken_on_again(tmp_path: Path) -> None:
 
 
 def test_it_says_whether_room_is_low(tmp_path: Path) -> None:
-    """Without changing anything: as what is new would be taken, or not."""
-    disk = Disk(tmp_path, 2000)
+    """Without changing anything: as what is new would be taken, or not; also while what is held
+    back for the last has still to be taken on."""
+    disk = Disk(tmp_path, 1999)
     low = [disk.ballast.low]
+    disk.room = 2000
+    low.append(disk.ballast.low)
     disk.ballast.take()
     low.append(disk.ballast.low)
     disk.room = 999
     low.append(disk.ballast.low)
     low.append(Ballast(tmp_path / "none" / "ballast", 1000).low)
-    assert (low, disk.path.exists()) == ([True, False, True, True], True)
+    assert (low, disk.path.exists()) == ([True, False, False, True, True], True)
 
 
 def test_a_folder_that_is_gone_is_no_room(tmp_path: Path) -> None:
