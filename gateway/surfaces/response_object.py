@@ -175,6 +175,9 @@ def _function_call(job_id: str, index: int, call: ToolCall, status: str = "compl
 
 # The stream ------------------------------------------------------------------------------------
 
+# Frames of one attempt, and more than it can have.
+_LEAP = 10_000_000
+
 
 def opening(job: Job) -> list[bytes]:
     """The frames of every stream that are there before the log has an event."""
@@ -191,6 +194,9 @@ def _frame(kind: str, number: int, fields: Item) -> bytes:
 
 class ResponseFramer:
     """A job's events as those of a response.
+
+    Numbers go on from one attempt to the next with a leap: of one that was lost with its process,
+    readers may hold more than any log does.
 
     Attributes:
         number: of the next frame.
@@ -209,10 +215,11 @@ class ResponseFramer:
         self._usage: Usage | None = None
 
     def __call__(self, cursor: Cursor, event: Event) -> bytes:
-        return b"".join(self.frames(event))
+        return b"".join(self.frames(cursor, event))
 
-    def frames(self, event: Event) -> list[bytes]:
+    def frames(self, cursor: Cursor, event: Event) -> list[bytes]:
         """The frames that one event is."""
+        self.number = max(self.number, (cursor.attempt - 1) * _LEAP)
         match event:
             case Delta(text=text):
                 return [*self._open(), self._said(text)]
@@ -311,10 +318,14 @@ def place_after(
     first = opening(job)
     if number < len(first):
         return START, b"".join(first[number + 1 :])
-    framer = ResponseFramer(job)
+    framer, place = ResponseFramer(job), START
     for cursor, event in entries:
-        begin = framer.number
-        frames = framer.frames(event)
-        if framer.number > number:
+        frames = framer.frames(cursor, event)
+        begin = framer.number - len(frames)
+        if number < begin:
+            # It was lost: on from the last event before it that was not.
+            return place, b""
+        if number < framer.number:
             return cursor, b"".join(frames[number - begin + 1 :])
+        place = cursor
     raise CursorConflict("The stream has not come to that event yet.")

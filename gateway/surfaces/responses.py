@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from gateway.engine.core import Principal
 from gateway.errors import BadCursor, Gone, InvalidRequest, JobNotFound, UnknownModel
-from gateway.jobs import Job, Lane, OnDisconnect, OnFailure, State
+from gateway.jobs import Job, Lane, OnDisconnect, State
 from gateway.messages import Message, Request
 from gateway.surfaces import response_input
 from gateway.surfaces.chat_completion import tool_call
@@ -232,8 +232,6 @@ def _in_background(asked: ResponseRequest) -> dict[str, Any]:
         return {}
     return {
         "lane": Lane.LIVE if asked.stream else Lane.BACKGROUND,
-        # What somebody may have read of it meanwhile cannot be taken back.
-        "on_failure": OnFailure.ERROR,
         "on_disconnect": OnDisconnect(asked.on_disconnect or OnDisconnect.CONTINUE),
     }
 

@@ -1,11 +1,14 @@
 """A gateway that keeps its jobs in a folder is killed, and another goes on in its place."""
 
+import asyncio
+import json
 import signal
 from pathlib import Path
+from typing import Any
 
 from tests.e2e import calls, servers, wire
 from tests.e2e.calls import Inbox
-from tests.e2e.servers import Server
+from tests.e2e.servers import CODE, Server
 
 SLOW = "together/echo?first=0.2&gap=0.02"
 PROMPT = calls.words("w", 40)
@@ -68,6 +71,41 @@ async def test_two_texts_are_never_spliced(provider: Server, inbox: Inbox, tmp_p
         assert text == PROMPT + "[DONE]"
         await inbox.arrived(1)
         assert (inbox.posts, inbox.bodies["cut"]["answer"]) == ({"cut": 1}, PROMPT)
+
+
+async def test_a_background_response_is_made_again(provider: Server, tmp_path: Path) -> None:
+    """Who polls it finds it complete; who has read some of the lost one is refused, rather than
+    told the rest of another."""
+    kept = settings(tmp_path)
+    asked = {"app_code": CODE, "model": SLOW, "input": PROMPT, "background": True}
+    with servers.gateway(tmp_path, provider.origin, **kept) as gateway:
+        made = (await wire.post(gateway.origin, "/v1/responses", asked)).json()
+        path = f"/v1/responses/{made['id']}"
+        stream = await wire.stream(f"{gateway.origin}{path}?stream=true", key=CODE)
+        frames = stream.frames()
+        seen = [json.loads((await anext(frames)).data) for _ in range(20)]
+        gateway.send(signal.SIGKILL)
+        gateway.process.wait()
+        await stream.close()
+    with servers.gateway(tmp_path, provider.origin, **kept) as again:
+        said = await _response(again.origin, path)
+        (message,) = said["output"]
+        assert (said["status"], message["content"][0]["text"]) == ("completed", PROMPT)
+        after = f"{path}?stream=true&starting_after={seen[-1]['sequence_number']}"
+        late = await wire.stream(again.origin + after, key=CODE)
+        await late.close()
+        assert late.status == 409
+
+
+async def _response(origin: str, path: str) -> Any:
+    """A response, once it is over."""
+    async with asyncio.timeout(30):
+        while True:
+            said = (await wire.get(origin, path, Authorization=f"Bearer {CODE}")).json()
+            if said["status"] not in ("queued", "in_progress"):
+                return said
+            # Its wire has no other way to wait.
+            await asyncio.sleep(0.05)
 
 
 async def test_a_folder_in_use_is_said_in_words(provider: Server, tmp_path: Path) -> None:
