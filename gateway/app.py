@@ -82,6 +82,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
         rng=random.Random(),
         log=log,
         observer=observer,
+        withheld=lambda job_id: job_id in core.records.forgetting,
     )
     core = Core(
         store=store,

@@ -59,6 +59,7 @@ class Notifier:
         rng: Random,
         log: FilteringBoundLogger,
         observer: Observer | None = None,
+        withheld: Callable[[str], bool] = lambda _: False,
         most_per_origin: int = 8,
         most: int = 64,
         grace_s: float = 2.0,
@@ -69,6 +70,7 @@ class Notifier:
             policy_of: where a tenant's callbacks may go, asked before each attempt.
             rewrites: from public origins to this network's own, as `parse_origin` writes them.
             keys: what callbacks are signed with; none leaves them unsigned.
+            withheld: the callback of the job of this id is not to be sent for the moment.
             most_per_origin: POSTs on the way to one origin.
             most: POSTs on the way in all.
             grace_s: how long `stop` waits for answers before it gives them up.
@@ -83,6 +85,7 @@ class Notifier:
         self._rng = rng
         self._log = log
         self._observer = observer or Observers()
+        self._withheld = withheld
         self._most_per_origin = most_per_origin
         self._most = most
         self._grace_s = grace_s
@@ -177,7 +180,8 @@ class Notifier:
         # What is settled while the store reads may be in its answer as it was before.
         held = self._held.copy()
         due = await self._store.due(now, limit)
-        fresh = [delivery for delivery in due if delivery.job_id not in held]
+        taken = [delivery for delivery in due if delivery.job_id not in held]
+        fresh = [delivery for delivery in taken if not self._withheld(delivery.job_id)]
         if fresh and len(due) == limit:
             self.wake()
         put_off = [later for delivery in fresh if (later := self._admit(delivery, now))]

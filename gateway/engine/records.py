@@ -17,7 +17,11 @@ _AT_ONCE = 100
 
 
 class Records:
-    """The jobs of one store."""
+    """The jobs of one store.
+
+    Attributes:
+        forgetting: ids of those that are on their way out: nobody is to be told of their end.
+    """
 
     def __init__(
         self, store: Store, live: Mapping[str, Job], cancel: Callable[[Job], Awaitable[Job]]
@@ -28,6 +32,7 @@ class Records:
             live: the jobs that have not ended; the caller keeps it so.
             cancel: ends a job, waiting or running, or finds that it is over.
         """
+        self.forgetting: set[str] = set()
         self._store = store
         self._live = live
         self._cancel = cancel
@@ -75,10 +80,15 @@ class Records:
             before = page.next
 
     async def _forget(self, found: list[Job]) -> int:
-        for job in found:
-            if not job.state.final:
-                await self._cancel(job)
-        gone = await self._store.forget([job.id for job in found])
+        leaving = {job.id for job in found}
+        self.forgetting |= leaving
+        try:
+            for job in found:
+                if not job.state.final:
+                    await self._cancel(job)
+            gone = await self._store.forget([job.id for job in found])
+        finally:
+            self.forgetting -= leaving
         if gone:
             log.info("jobs_forgotten", jobs=len(gone), app=found[0].owner.tenant)
         return len(gone)

@@ -173,6 +173,16 @@ async def test_a_callback_goes_with_its_job(gateway: Gateway, n8n: Receiver) -> 
     assert n8n.executions["1"].resumed == 0
 
 
+async def test_what_is_under_way_calls_nobody_back(gateway: Gateway, n8n: Receiver) -> None:
+    """Forgotten while they wait or run, jobs end; nobody is told of an end that is forgotten."""
+    jobs = [await gateway.queue(SILENT, callback_url=n8n.wait_for(Execution())) for _ in range(10)]
+    gone = [gateway.ask("DELETE", f"/history/{job_id}", headers=SHOP) for job_id in jobs]
+    assert [reply.status for reply in await asyncio.gather(*gone)] == [200] * 10
+    other = await gateway.queue(callback_url=n8n.wait_for(Execution()))
+    await until(gateway, other, "delivered")
+    assert len(n8n.posts) == 1
+
+
 async def test_everything_of_a_user_is_forgotten(gateway: Gateway) -> None:
     """Jobs that are over, run and wait, and conversations; by the user, or by the app."""
     for headers, query in ((ANN, ""), (ANN, "?user=ann"), (SHOP, "?user=ann")):
