@@ -63,6 +63,7 @@ const KINDS: Record<number, ErrorKind> = {
   410: "gone",
   429: "limited",
   503: "busy",
+  507: "busy",
 };
 
 /** Why the gateway refuses, from its answer in the words of any of its doors. */

@@ -266,7 +266,7 @@ function passing({ kind, status, code }: GatewayError, method: string): boolean 
   if (status === undefined) return kind === "network" || kind === "timeout";
   // A proxy says so while the gateway behind it starts; the gateway would say why.
   if (status === 502 || status === 504) return code === undefined;
-  return status === 503 || (status === 429 && method === "GET");
+  return kind === "busy" || (status === 429 && method === "GET");
 }
 
 function backoff(failures: number, retry: number): number {

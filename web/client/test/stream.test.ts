@@ -247,6 +247,7 @@ test.each([
 test.each([
   [429, { error: { code: "RATE_LIMITED", message: "Slowly." } }],
   [503, { error: { code: "UNAVAILABLE", message: "Too many streams." } }],
+  [507, { error: { code: "STORE_FULL", message: "No room." } }],
   [502, "<html>"],
   [504, "<html>"],
 ])("What passes is waited for as long as it says: %i.", async (status, body) => {
