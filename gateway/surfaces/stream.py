@@ -281,11 +281,11 @@ def callback_body(job: Job) -> bytes:
         "status": job.state,
         "deliveryId": f"msg_{job.id}",
     }
-    error = _failure(job.outcome.terminal)
+    error = _failure(job, job.outcome.terminal)
     return _json({**body, "error": error} if error else body)
 
 
-def _failure(terminal: Event) -> dict[str, Any] | None:
+def _failure(job: Job, terminal: Event) -> dict[str, Any] | None:
     match terminal:
         case Failed(code=code, message=message, retryable=retryable):
             return {"code": code, "message": message, "retryable": retryable}
@@ -293,6 +293,7 @@ def _failure(terminal: Event) -> dict[str, Any] | None:
             message = f"The request was {reason}."
             return {"code": "CANCELLED", "message": message, "retryable": False}
         case Expired():
-            message = "The request waited too long for a worker."
+            reader = "its reader or " if job.start is Start.ON_CONNECT else ""
+            message = f"The request waited too long for {reader}a worker."
             return {"code": "EXPIRED", "message": message, "retryable": True}
     return None
