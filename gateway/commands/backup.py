@@ -25,6 +25,8 @@ def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
         raise CommandError(f"{file} is there already; --force replaces it.")
     if file.is_dir():
         raise CommandError(f"{file} is a folder; name the file.")
+    if not file.resolve().parent.is_dir():
+        raise CommandError(f"{file} cannot be there: {file.parent} is no folder.")
     size = _fetch(remote(typed, environ), file.resolve())
     if typed.json:
         show_json({"file": str(file), "bytes": size})

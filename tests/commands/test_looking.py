@@ -165,6 +165,9 @@ async def test_a_backup_is_a_whole_database_for_its_owner(tmp_path: Path) -> Non
         refused = await typed("backup", str(file), **to(gateway.origin))
         assert refused == (1, "", f"{file} is there already; --force replaces it.\n")
         assert file.read_bytes() == before
+        lost = tmp_path / "nowhere" / "copy.db"
+        refused = await typed("backup", str(lost), **to(gateway.origin))
+        assert refused == (1, "", f"{lost} cannot be there: {lost.parent} is no folder.\n")
         forced = await typed("backup", str(file), "--force", "--json", **to(gateway.origin))
         assert json.loads(forced.out) == {"file": str(file), "bytes": file.stat().st_size}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
