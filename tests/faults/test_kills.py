@@ -22,8 +22,9 @@ JOBS_PER_S = 50
 FAILING = 0.2
 # A boot takes a second or less, most of it Python's; a machine that is busy needs more.
 BOOT_S = 3.0 if LONG else 10.0
-# Sent twice, of all callbacks: the process died between the receiver's answer and its record.
-DOUBLED = 0.01
+# Sent twice, of all callbacks: the process died between the receiver's answer and its record. Of
+# a few hundred, chance makes that as many as there are kills.
+DOUBLED = 0.01 if LONG else 0.05
 
 
 def failing(rng: Random) -> web.Response | None:
@@ -59,7 +60,7 @@ async def test_nothing_accepted_is_lost(provider: Server, inbox: Inbox, tmp_path
     print(f"{callers.resumed} resumed, {len(inbox.posts)} called back, {doubled} of them twice")
     print(f"boots took {min(lives.boots):.2f} to {max(lives.boots):.2f} s")
     assert callers.owed - set(inbox.posts) == set()
-    assert doubled <= max(1, DOUBLED * len(inbox.posts))
+    assert doubled <= DOUBLED * len(inbox.posts)
     assert len(callers.accepted) > 10 * KILLS
     assert callers.resumed > KILLS
     assert sorted(lives.boots)[len(lives.boots) // 2] < BOOT_S
