@@ -108,8 +108,8 @@ class History:
         An app sees those of all its users, and may name one; a user only their own.
         """
         principal = await self._principal(request)
-        own = {"user": principal.user} if principal.proven else {}
-        asked = wanted(request, tenant=principal.tenant.name, **own)
+        user = _user(request, principal)
+        asked = wanted(request, tenant=principal.tenant.name, user=user)
         found = await self._records.page(asked, before_of(request), limit_of(request))
         page: Items = {
             "jobs": [item(entry) for entry in found.entries],
@@ -141,12 +141,15 @@ class History:
         Answers when that is done. An app says which user; a user is the one that the token names.
         """
         principal = await self._principal(request)
-        owner = Owner(tenant=principal.tenant.name, user=_named(request, principal))
+        user = _user(request, principal)
+        if user is None:
+            raise InvalidRequest("user is needed: whose everything is to go.", field="user")
+        owner = Owner(tenant=principal.tenant.name, user=user)
         jobs = await self._records.forget_all(owner)
         # Last: an answer that was under way finds no conversation to be kept in.
         conversations = await self._conversations.forget(owner)
         told: UserForgotten = {
-            "user": owner.user or "",
+            "user": user,
             "jobs": jobs,
             "conversations": conversations,
             "status": "deleted",
@@ -154,20 +157,17 @@ class History:
         return answer(told)
 
 
-def _named(request: web.Request, principal: Principal) -> str:
-    """Whose everything is to be forgotten.
+def _user(request: web.Request, principal: Principal) -> str | None:
+    """Whose jobs are meant; None where an app names nobody.
 
     Raises:
-        InvalidRequest: an app names nobody.
         Forbidden: a user names another.
     """
     named = text_of(request, "user")
     if not principal.proven:
-        if named is None:
-            raise InvalidRequest("user is needed: whose everything is to go.", field="user")
         return named
     if principal.user is None:
         raise AssertionError("a user's token names its user")
     if named not in (None, principal.user):
-        raise Forbidden("A user's token forgets nobody else.")
+        raise Forbidden("A user's token is for nobody else's history.")
     return principal.user

@@ -57,7 +57,7 @@ async def ids(gateway: Gateway, headers: dict[str, str], query: str = "") -> lis
 
 
 async def test_everybody_lists_their_own(gateway: Gateway) -> None:
-    """An app all of its users', whom it may name; a user their own, whomever they name."""
+    """An app all of its users', whom it may name; a user their own."""
     of_app = await gateway.queue()
     await gateway.over(of_app)
     of_ann, of_bob = await asked(gateway, ANN, "why?"), await asked(gateway, BOB)
@@ -67,7 +67,7 @@ async def test_everybody_lists_their_own(gateway: Gateway) -> None:
     assert await ids(gateway, SHOP, "user=ann") == [of_ann]
     assert await ids(gateway, SHOP, "door=assistant&q=WHY") == [of_ann]
     assert await ids(gateway, SHOP, "app=bank") == [of_bob, of_ann, of_app]
-    assert await ids(gateway, ANN) == [of_ann] == await ids(gateway, ANN, "user=bob")
+    assert await ids(gateway, ANN) == [of_ann] == await ids(gateway, ANN, "user=ann")
     assert await ids(gateway, bearer(OTHER_CODE)) == [of_bank]
     assert await ids(gateway, bearer(user_token(sub="eve"))) == []
     page = (await gateway.get("/history?limit=1", **SHOP)).json()
@@ -181,6 +181,14 @@ async def test_what_is_under_way_calls_nobody_back(gateway: Gateway, n8n: Receiv
     other = await gateway.queue(callback_url=n8n.wait_for(Execution()))
     await until(gateway, other, "delivered")
     assert len(n8n.posts) == 1
+
+
+async def test_a_user_lists_nobody_elses(gateway: Gateway) -> None:
+    """Whoever names another is refused, and not shown their own instead."""
+    await asked(gateway, BOB)
+    refused = await gateway.get("/history?user=bob", **ANN)
+    told = {"code": "FORBIDDEN", "message": "A user's token is for nobody else's history."}
+    assert (refused.status, refused.json()) == (403, {"error": told})
 
 
 async def test_everything_of_a_user_is_forgotten(gateway: Gateway) -> None:
