@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context
 
+import msgspec
 import structlog
 
 from gateway import jobs
@@ -16,6 +17,7 @@ from gateway.spending import priced
 from gateway.stores import Batch, Store
 
 log = structlog.get_logger(__name__)
+_json = msgspec.json.Encoder().encode
 
 # Output waits this long to be stored together with what else comes, seconds.
 _BEHIND_S = 0.05
@@ -126,7 +128,7 @@ class Recorder:
         rest = _unsaved(channel, outcome.terminal)
         body = None
         if job.callback is not None:
-            body = self._forms[job.callback.form](jobs.finish(job, outcome, now))
+            body = self._body(job.callback.form, jobs.finish(job, outcome, now))
         ending = self._endings.get(job.door)
         while True:
             try:
@@ -136,6 +138,16 @@ class Recorder:
             except StoreUnavailable:
                 log.warning("finish_failed", job_id=job.id)
                 await asyncio.sleep(_AGAIN_S)
+
+    def _body(self, form: str, job: Job) -> bytes:
+        """What the callback of an ended job is to carry."""
+        try:
+            return self._forms[form](job)
+        except Exception:
+            # The job ends all the same, and who waits for the callback must not wait for ever.
+            log.exception("callback_unwritten", job_id=job.id, form=form)
+            error = {"code": "INTERNAL", "message": "The gateway could not write this callback."}
+            return _json({"request_id": job.id, "status": job.state, "error": error})
 
     async def _quiet(self, channel: Channel) -> None:
         """Wait until no append of `channel` is under way, and keep it out of the next one."""

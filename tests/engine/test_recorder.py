@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 import msgspec
+import pytest
+from structlog.testing import capture_logs
 
 from gateway.catalog import Catalog
 from gateway.engine.core import read
@@ -52,7 +54,10 @@ class Desk:
         self.recorder = Recorder(
             self.store,
             self.hub,
-            {"ask": lambda job: f"{job.state} {job.finished_at}".encode()},
+            {
+                "ask": lambda job: f"{job.state} {job.finished_at}".encode(),
+                "broken": lambda job: "\ud800".encode(),
+            },
             self.endings,
             lambda: 7.0,
             self.ended.append,
@@ -148,6 +153,30 @@ async def test_the_callback_carries_the_end() -> None:
     await desk.recorder.end(JOB, desk.hub.open(JOB.id), stopped)
     assert [each.body for each in await desk.store.due(7.0, 9)] == [b"cancelled 7.0"]
     assert await desk.stored() == [Cancelled()]
+
+
+@jumping
+@pytest.mark.parametrize("form", ["broken", "of another version"])
+async def test_a_job_ends_whose_callback_cannot_be_written(form: str) -> None:
+    """The callback says so; readers have the answer all the same."""
+    desk = Desk()
+    job = msgspec.structs.replace(JOB, callback=Callback(url="https://a.example", form=form))
+    delivery = Delivery(
+        id="msg_1", job_id=JOB.id, tenant="acme", url="x", created_at=0.0, deadline=9.0
+    )
+    await desk.store.insert(job, delivery)
+    running = await desk.store.claim(job.id, 1.0)
+    assert running is not None
+    with capture_logs() as logs:
+        await desk.recorder.end(running, desk.hub.open(job.id), DONE)
+    error = {"code": "INTERNAL", "message": "The gateway could not write this callback."}
+    told = {"request_id": job.id, "status": "completed", "error": error}
+    assert [each.body for each in await desk.store.due(7.0, 9)] == [msgspec.json.encode(told)]
+    assert (await desk.stored(), [each.state for each in desk.ended]) == (
+        [Completed()],
+        ["completed"],
+    )
+    assert [(each["event"], each["form"]) for each in logs] == [("callback_unwritten", form)]
 
 
 @jumping
