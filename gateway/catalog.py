@@ -309,7 +309,7 @@ def _limit(kind: Limit, value: Any) -> Limit | None:
     numbers = (int,) if kind.whole else (int, float)
     if not isinstance(value, list) or len(value) not in (1, 2):
         return None
-    if not all(type(each) in numbers and abs(each) < float("inf") for each in value):
+    if not all(type(each) in numbers and abs(each) <= sys.float_info.max for each in value):
         return None
     if value[-1] < value[0]:
         return None

@@ -129,9 +129,7 @@ class Doors:
         self._handlers: dict[tuple[str, str], Handler] = {}
         # The very set that answers about origins.
         self._pages: set[str] = set()
-        self._policies: dict[str, Policy] = {}
-        self._settings = config.settings
-        self._open(config)
+        self._open(self._made(config))
 
     def install(self, app: web.Application) -> None:
         """Let the application's requests in."""
@@ -167,21 +165,26 @@ class Doors:
 
         return enter
 
-    def change(self, config: Config) -> None:
-        """Let whoever comes from now on in by this configuration."""
-        self._streams.bound(**_stream_bounds(config.settings))
-        self._open(config)
+    def change(self, config: Config) -> Callable[[], None]:
+        """Make them anew by this configuration; what is returned lets whoever comes then in.
 
-    def _open(self, config: Config) -> None:
-        self._settings = config.settings
+        Until that is called nothing has changed; it cannot fail.
+        """
+        made, bounds = self._made(config), _stream_bounds(config.settings)
+
+        def open_them() -> None:
+            self._streams.bound(**bounds)
+            self._open(made)
+
+        return open_them
+
+    def _open(self, made: "_Made") -> None:
+        self._settings = made.settings
         self._pages.clear()
-        self._pages.update(_pages(config))
-        self._policies = _policies(config)
-        desk = _desk(self._core, config.settings, self._patience)
-        self._doors = self._made(desk, config)
-        for door in self._doors:
-            for route in door.routes:
-                self._handlers[route.method, route.path] = desk.guarded(door, route)
+        self._pages.update(made.pages)
+        self._policies = made.policies
+        self._doors = made.doors
+        self._handlers.update(made.handlers)
 
     def policy(self, app: str) -> Policy:
         """Where callbacks of the app of that name may go; it may have left the configuration."""
@@ -189,7 +192,23 @@ class Doors:
 
     # -- each of them -------------------------------------------------------------------------
 
-    def _made(self, desk: Desk, config: Config) -> list[Door]:
+    def _made(self, config: Config) -> "_Made":
+        """All that a configuration changes."""
+        desk = _desk(self._core, config.settings, self._patience)
+        doors = self._all_doors(desk, config)
+        return _Made(
+            settings=config.settings,
+            pages=_pages(config),
+            policies=_policies(config),
+            doors=doors,
+            handlers={
+                (route.method, route.path): desk.guarded(door, route)
+                for door in doors
+                for route in door.routes
+            },
+        )
+
+    def _all_doors(self, desk: Desk, config: Config) -> list[Door]:
         settings = config.settings
         archive = Archive(desk, self._conversations)
         doors = [
@@ -295,6 +314,16 @@ class Doors:
             hold_s=hold_s,
         )
         return [door(desk, direct).door for door in (AskDoor, Completions, Responses)]
+
+
+class _Made(NamedTuple):
+    """What goes by one configuration, whole before any of it is in force."""
+
+    settings: Settings
+    pages: set[str]
+    policies: dict[str, Policy]
+    doors: list[Door]
+    handlers: dict[tuple[str, str], Handler]
 
 
 class _Bounds(TypedDict):

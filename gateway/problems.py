@@ -59,6 +59,8 @@ class Report:
     def add(self, key: str, expected: str, got: str | None = None, hint: str = "") -> None:
         """Note one problem; `got` as `shown` gives it."""
         name = f"{self._prefix}{key}" if key else self._prefix.removesuffix(".")
+        # A quoted key may hold anything, also the end of a line.
+        name = name if name.isprintable() else shown(name)
         self._found.append(Problem(file=self.file, key=name, expected=expected, got=got, hint=hint))
 
     def unknown(self, key: str, known: Iterable[str]) -> None:
@@ -74,6 +76,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def shown(value: object) -> str:
     """A value for a message: as JSON, short, without the password of an address."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (ValueError, RecursionError):
+        # Python writes no number of thousands of digits; TOML can in hexadecimal ones.
+        return "what is too large or too deep to show"
     text = _USER_INFO.sub("//…@", text)
     return text if len(text) <= 80 else f"{text[:79]}…"

@@ -54,18 +54,22 @@ class Reloading:
 
         No request that has begun is touched. Streams of an app that has left, or has another
         code, end at the next look at them; what it has asked for still runs and is called back.
+        Whole or not at all: where it raises, the old configuration is in force as it was.
         """
         old, new = self.config.settings, config.settings
         names = Settings.__struct_fields__
         changed = [name for name in names if getattr(old, name) != getattr(new, name)]
         at_once = {name: getattr(new, name) for name in changed if name in AT_ONCE}
-        self.config = replace(config, settings=replace(old, **at_once))
+        in_force = replace(config, settings=replace(old, **at_once))
         apps = {tenant.name: tenant for tenant in config.tenants}
-        self._core.auth.replace(config.tenants, self.config.settings.anonymous_app)
+        # All that may fail comes first; the lines after it only put one value for another.
+        open_doors = self._doors.change(in_force)
+        self._core.auth.replace(config.tenants, in_force.settings.anonymous_app)
         self._core.reload(
             config.catalog, {name: tenant.max_concurrent for name, tenant in apps.items()}
         )
-        self._doors.change(self.config)
+        open_doors()
+        self.config = in_force
         log.info(
             "configuration_reloaded",
             apps=len(apps),

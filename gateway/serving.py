@@ -172,11 +172,13 @@ async def _reloading(
             try:
                 # Files may be slow; streams go on meanwhile.
                 config = await asyncio.to_thread(reread)
-            except (ConfigError, OSError, UnicodeError) as error:
-                log.error("configuration_refused", problems=str(error).splitlines())
-            else:
                 reloading.change(config)
                 _warn(config)
+            except (ConfigError, OSError, UnicodeError) as error:
+                log.error("configuration_refused", problems=str(error).splitlines())
+            except Exception:
+                # A slip of ours; the next SIGHUP must be heard all the same.
+                log.exception("configuration_refused", problems=["It could not be taken."])
             supervisor.ready(status)
 
     obeying = asyncio.create_task(obey())

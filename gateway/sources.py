@@ -3,6 +3,9 @@
 Each later one wins over those before it; `gateway.config` says what is right in them.
 """
 
+import errno
+import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from io import StringIO
@@ -12,11 +15,13 @@ from typing import NamedTuple
 from dotenv import dotenv_values
 
 from gateway import config as configs
-from gateway.config import ALIASES, RULES, Config, ConfigError, Problem
+from gateway.config import ALIASES, ENVIRONMENT, RULES, Config, ConfigError, Problem
 
 # The folder that comes with the gateway.
 SHIPPED = Path(__file__).parents[1] / "conf"
 DEFAULT = "default"
+# What is larger was put there by mistake.
+_FILE_MOST_BYTES = 64 << 20
 
 
 class Sources(NamedTuple):
@@ -83,8 +88,8 @@ def read(folder: Path | None, environ: Mapping[str, str]) -> Sources:
         folder: None for the one that comes with the gateway.
 
     Raises:
-        ConfigError: every file that is no text.
-        OSError: the folder, or a file in it, cannot be read.
+        ConfigError: every file that is no text, or cannot be read.
+        OSError: the folder cannot be read.
     """
     folder = folder or SHIPPED
     if not folder.is_dir():
@@ -110,7 +115,7 @@ def load(folder: Path | None, environ: Mapping[str, str]) -> Config:
 
     Raises:
         ConfigError: everything that is wrong there.
-        OSError: the folder, or a file in it, cannot be read.
+        OSError: the folder cannot be read.
     """
     return read(folder, environ).config()
 
@@ -121,19 +126,54 @@ def _dotenv(text: str | None) -> dict[str, str]:
 
 def _credentials(folder: str | None, found: list[Problem]) -> dict[str, str]:
     """The files that are named as settings are; others are no concern of the gateway."""
-    files = sorted(Path(folder).iterdir()) if folder else []
+    try:
+        files = sorted(Path(folder).iterdir()) if folder else []
+    except OSError as error:
+        key, expected = "CREDENTIALS_DIRECTORY", "a folder that can be read"
+        found.append(Problem(file=ENVIRONMENT, key=key, expected=expected, hint=_why(error)))
+        return {}
     known = {*RULES, *(alias.lower() for alias in ALIASES)}
     return {file.name.upper(): _text(file, found) or "" for file in files if file.name in known}
 
 
 def _text(file: Path, found: list[Problem]) -> str | None:
     """What a file says; None where there is none, or where it is no text."""
-    if not file.exists():
-        return None
     try:
         # Editors of other systems begin a file with a mark.
-        return file.read_bytes().decode("utf-8-sig")
+        return _content(file).decode("utf-8-sig")
+    except FileNotFoundError:
+        if not file.is_symlink():
+            return None
+        expected, hint = "a file that can be read", "It is a link that leads nowhere."
     except UnicodeDecodeError as error:
-        where = f"Byte {error.start + 1} is none."
-        found.append(Problem(file=str(file), key="", expected="text in UTF-8", hint=where))
-        return None
+        expected, hint = "text in UTF-8", f"Byte {error.start + 1} is none."
+    except OSError as error:
+        expected, hint = "a file that can be read", _why(error)
+    found.append(Problem(file=str(file), key="", expected=expected, hint=hint))
+    return None
+
+
+def _content(file: Path) -> bytes:
+    """All of a file, which may be replaced or taken away meanwhile.
+
+    Raises:
+        OSError: there is none, or it is none to be read.
+    """
+    with open(file, "rb", opener=_at_once) as opened:
+        mode = os.fstat(opened.fileno()).st_mode
+        if stat.S_ISFIFO(mode):
+            raise OSError(errno.ESPIPE, "It is a pipe")
+        # A device that has nothing to say says None.
+        content = opened.read(_FILE_MOST_BYTES + 1) or b""
+    if len(content) > _FILE_MOST_BYTES:
+        raise OSError(errno.EFBIG, f"It is larger than {_FILE_MOST_BYTES >> 20} MiB")
+    return content
+
+
+def _at_once(name: str, flags: int) -> int:
+    # A pipe that nobody writes to would be waited for, and with it every later reading.
+    return os.open(name, flags | os.O_NONBLOCK)
+
+
+def _why(error: OSError) -> str:
+    return f"{error.strerror}."

@@ -106,7 +106,7 @@ def parse(text: str | None, report: Report) -> tuple[Tenant, ...]:
 
 def in_clear(text: str | None) -> bool:
     """Some app code of a valid `apps.json` can be read there."""
-    codes = json.loads(text).get("app_codes", {}) if text else {}
+    codes = (json.loads(text).get("app_codes") if text else None) or {}
     return any(not _DIGEST.fullmatch(code) for code in codes)
 
 

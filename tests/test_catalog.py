@@ -289,6 +289,13 @@ def test_a_parameter_that_the_model_does_not_take_is_refused() -> None:
             "",
         ),
         (
+            f"providers.groq.parameters.top_k = [0, 0x{1 << 1024:x}]",
+            "providers.groq.parameters.top_k",
+            "[lowest, highest]",
+            f"{[0, 1 << 1024]}"[:79] + "…",
+            "",
+        ),
+        (
             "providers.groq.parameters.top_k = [0, 1, 2]",
             "providers.groq.parameters.top_k",
             "[lowest, highest]",

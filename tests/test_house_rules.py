@@ -17,6 +17,8 @@ BOUNDARIES = {
     # A form that fails keeps no job from ending.
     "gateway/engine/recorder.py",
     "gateway/engine/worker.py",
+    # One reload that fails must not be the last.
+    "gateway/serving.py",
     # What goes wrong in the thread that writes is raised where the caller waits.
     "gateway/stores/writer.py",
 }

@@ -42,6 +42,7 @@ def test_a_part_of_a_file_is_named_by_its_path() -> None:
     part.add("weight", "a number", "0")
     part.add("", "an object")
     part.unknown("wieght", ["weight", "priority"])
+    part.unknown("two\nlines", ["weight"])
     assert found == [
         Problem(file="conf/apps.json", key="app_codes.Shop.weight", expected="a number", got="0"),
         Problem(file="conf/apps.json", key="app_codes.Shop", expected="an object"),
@@ -51,6 +52,7 @@ def test_a_part_of_a_file_is_named_by_its_path() -> None:
             expected="a known key",
             hint="Did you mean weight?",
         ),
+        Problem(file="conf/apps.json", key='"app_codes.Shop.two\\nlines"', expected="a known key"),
     ]
 
 
@@ -72,6 +74,7 @@ def test_the_nearest_name_is_a_hint(name: str, hint: str) -> None:
         ([1, "ü"], '[1, "ü"]'),
         ("http://joe:hunter2@host/", '"http://…@host/"'),
         ("x" * 100, '"' + "x" * 78 + "…"),
+        ([1 << 20_000], "what is too large or too deep to show"),
     ],
 )
 def test_a_value_is_shown_short_and_without_passwords(value: object, text: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -197,6 +198,27 @@ async def test_what_takes_a_restart_is_said_and_waits() -> None:
         assert (in_force.workers, in_force.retention, in_force.max_streams) == (1000, 3600, 5)
         assert [line["event"] for line in changed(gateway, configured())] == [
             "configuration_reloaded"
+        ]
+
+
+async def test_what_cannot_be_taken_changes_nothing() -> None:
+    """Apps, models, pages and limits stay together, whichever of them cannot be had."""
+    good = configured({NEW_CODE: {"name": "third"}}, models="[models]\n", ALLOWED_ORIGINS=PAGE)
+    half = replace(good, settings=replace(good.settings, anonymous_app="nobody"))
+    unbuilt = replace(half, settings=replace(half.settings, trusted_proxies=("everywhere",)))
+    async with Gateway() as gateway:
+        before = gateway.app[RELOADING].config
+        for config, slip in ((half, KeyError), (unbuilt, ValueError)):
+            with pytest.raises(slip):
+                changed(gateway, config)
+            assert gateway.app[RELOADING].config is before
+            assert gateway.core.catalog is before.catalog
+            assert (await gateway.get("/v1/models", **bearer(CODE))).status == 200
+            assert (await gateway.get("/v1/models", **bearer(NEW_CODE))).status == 401
+            answer = await gateway.get("/health", Origin=PAGE)
+            assert "Access-Control-Allow-Origin" not in answer.headers
+        assert changed(gateway, configured(ALLOWED_ORIGINS=PAGE))[0]["settings"] == [
+            "allowed_origins"
         ]
 
 

@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+import os
 import signal
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import pytest
 from aiohttp import ClientResponse, ClientSession
 
 from gateway import enrolment
 from tests.e2e import wire
-from tests.processes import lines_until, process
+from tests.processes import PATH, ROOT, lines_until, process
 from tests.surfaces import event_source
 
 CODE = "app-code-of-the-shop"
@@ -81,3 +85,104 @@ async def test_what_does_not_end_is_told_so(tmp_path: Path, unused_tcp_port: int
         assert (first.event, first.data) == ("message", b"one")
         assert (last.event, json.loads(last.data)["code"]) == ("error", "INTERRUPTED")
         assert await asyncio.wait_for(gateway.wait(), 20) == 0
+
+
+# -- reloads ----------------------------------------------------------------------------------
+
+
+async def reloaded(gateway: asyncio.subprocess.Process) -> dict[str, Any]:
+    """What is logged of one SIGHUP."""
+    gateway.send_signal(signal.SIGHUP)
+    return dict(json.loads((await lines_until(gateway.stderr, '"configuration_re'))[-1]))
+
+
+async def known(origin: str, code: str = CODE) -> bool:
+    """The app of that code may come in."""
+    answer = await wire.get(origin, "/v1/models", Authorization=f"Bearer {code}")
+    return answer.status == 200
+
+
+def _link(file: Path) -> None:
+    file.symlink_to(file.name)
+
+
+def _large(file: Path) -> None:
+    file.touch()
+    os.truncate(file, (64 << 20) + 1)
+
+
+@pytest.mark.parametrize(
+    ("put", "why"),
+    [
+        (Path.mkdir, "expected a file that can be read. Is a directory."),
+        (os.mkfifo, "expected a file that can be read. It is a pipe."),
+        (_link, "expected a file that can be read. Too many levels of symbolic links."),
+        (
+            lambda file: file.symlink_to("gone"),
+            "expected a file that can be read. It is a link that leads nowhere.",
+        ),
+        (_large, "expected a file that can be read. It is larger than 64 MiB."),
+        (lambda file: file.write_bytes(b"\xff"), "expected text in UTF-8. Byte 1 is none."),
+        (lambda file: file.write_text('{"app_codes": '), "expected valid JSON."),
+    ],
+    ids=["folder", "pipe", "loop", "nowhere", "large", "bytes", "torn"],
+)
+async def test_a_reload_that_is_refused_is_not_the_last(
+    put: Callable[[Path], object], why: str, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    """One line says what is there instead of a file; the old apps stay, and the next come in."""
+    origin, file = f"http://127.0.0.1:{unused_tcp_port}", tmp_path / "apps.json"
+    typed = ("serve", "--conf", conf(tmp_path), "--port", str(unused_tcp_port))
+    async with process(*typed) as gateway:
+        await lines_until(gateway.stderr, "gateway_started")
+        file.unlink()
+        put(file)
+        refused = await reloaded(gateway)
+        assert (refused["event"], "exception" in refused) == ("configuration_refused", False)
+        (problem,) = refused["problems"]
+        assert problem.startswith(f"{file}: {why}")
+        assert await known(origin)
+        file.rename(tmp_path / "wrong")
+        enrolment.add(file, CODE * 2, {"name": "shop"})
+        assert (await reloaded(gateway))["event"] == "configuration_reloaded"
+        assert (await known(origin), await known(origin, CODE * 2)) == (False, True)
+
+
+_SLIPS_ONCE = """\
+import asyncio, sys
+from pathlib import Path
+from gateway import logs, serving, sources
+
+def read():
+    return sources.load(Path(sys.argv[1]), {"SERVER_PORT": "0", "DATA_DIR": ""})
+
+def reread():
+    if not slips:
+        return read()
+    raise slips.pop()
+
+slips = [LookupError("a slip")]
+logs.configure(form="json")
+sys.exit(asyncio.run(serving.serve(read(), reread)))
+"""
+
+
+async def test_a_slip_in_a_reload_is_logged_and_survived(tmp_path: Path) -> None:
+    """What nobody thought of has its traceback in the log, and the next SIGHUP is obeyed."""
+    gateway = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _SLIPS_ONCE, conf(tmp_path),
+        stderr=asyncio.subprocess.PIPE, env={"PATH": PATH}, cwd=ROOT,
+    )  # fmt: skip
+    try:
+        await lines_until(gateway.stderr, "gateway_started")
+        slipped = await reloaded(gateway)
+        assert (slipped["event"], slipped["level"]) == ("configuration_refused", "error")
+        assert slipped["exception"].endswith("LookupError: a slip")
+        assert (await reloaded(gateway))["event"] == "configuration_reloaded"
+        gateway.send_signal(signal.SIGTERM)
+        _, err = await asyncio.wait_for(gateway.communicate(), 20)
+        assert gateway.returncode == 0, err
+    finally:
+        if gateway.returncode is None:
+            gateway.kill()
+            await gateway.wait()

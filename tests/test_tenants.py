@@ -151,9 +151,11 @@ def test_codes_in_the_clear_are_noticed(codes: dict[str, Any], clear: bool) -> N
 
 
 def test_no_file_holds_no_code() -> None:
-    """A missing file is no app."""
+    """A missing file is no app, nor is one that says null."""
     found: list[Problem] = []
-    assert (parse(None, Report("apps.json", found)), found, in_clear(None)) == ((), [], False)
+    for text in (None, '{"app_codes": null}'):
+        assert (parse(text, Report("apps.json", found)), in_clear(text)) == ((), False)
+    assert found == []
 
 
 APP = "app_codes.Shop"

@@ -85,10 +85,15 @@ class Auth:
         self.replace(apps, anonymous_app)
 
     def replace(self, apps: Iterable[Tenant], anonymous_app: str | None) -> None:
-        """Know these apps from now on, and no others."""
-        self._by_digest = {app.code_digest: app for app in apps}
-        self._by_name = {app.name: app for app in self._by_digest.values()}
-        self._anonymous = self._by_name[anonymous_app] if anonymous_app else None
+        """Know these apps from now on, and no others.
+
+        Raises:
+            KeyError: the anonymous one is none of them; nothing was changed.
+        """
+        by_digest = {app.code_digest: app for app in apps}
+        by_name = {app.name: app for app in by_digest.values()}
+        self._anonymous = by_name[anonymous_app] if anonymous_app else None
+        self._by_digest, self._by_name = by_digest, by_name
 
     def knows(self, tenant: Tenant) -> bool:
         """The app is still one of them, under the code it had."""
