@@ -94,12 +94,28 @@ class Cancelled(Event, frozen=True, tag="cancelled"):
 
 
 class Expired(Event, frozen=True, tag="expired"):
-    """The job waited longer than it may for a worker."""
+    """The job waited longer than it may for `waited_for`: a worker, or its reader."""
+
+    waited_for: str = "a worker"
 
 
 Terminal = Completed | Failed | Cancelled | Expired
 AnyEvent = Started | Restarted | Routed | Delta | ToolCall | Usage | Terminal
 TERMINAL = frozenset({Completed, Failed, Cancelled, Expired})
+
+
+def as_failed(event: Event) -> Failed | None:
+    """Why a job ended without a whole answer, in the words of every door; None if it did not."""
+    match event:
+        case Failed():
+            return event
+        case Cancelled(reason=reason):
+            return Failed(code="CANCELLED", message=f"The request was {reason}.")
+        case Expired(waited_for=missing):
+            message = f"The request waited too long for {missing}."
+            return Failed(code="EXPIRED", message=message, retryable=True)
+    return None
+
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent)

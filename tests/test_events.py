@@ -22,6 +22,7 @@ from gateway.events import (
     Terminal,
     ToolCall,
     Usage,
+    as_failed,
     decode,
     encode,
 )
@@ -38,7 +39,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Completed, finish_reason=words),
     st.builds(Failed, code=words, message=words, retryable=st.booleans()),
     st.builds(Cancelled, reason=words),
-    st.builds(Expired),
+    st.builds(Expired, waited_for=words),
 )
 
 
@@ -54,6 +55,7 @@ def test_an_event_survives_its_storage(event: Event) -> None:
         (Started(), b'{"type":"started"}'),
         (Delta(text="a\r\nb"), rb'{"type":"delta","text":"a\r\nb"}'),
         (Completed(), b'{"type":"completed"}'),
+        (Expired(), b'{"type":"expired"}'),
         (
             Usage(prompt_tokens=1, completion_tokens=2, estimated=True),
             b'{"type":"usage","prompt_tokens":1,"completion_tokens":2,"estimated":true}',
@@ -73,6 +75,31 @@ def test_what_is_no_event_is_refused(data: bytes) -> None:
     """Nothing is guessed from a record of another form."""
     with pytest.raises(msgspec.ValidationError):
         decode(data)
+
+
+@pytest.mark.parametrize(
+    ("event", "failed"),
+    [
+        (Failed(code="A", message="B."), Failed(code="A", message="B.")),
+        (
+            Cancelled(),
+            Failed(code="CANCELLED", message="The request was cancelled by the caller."),
+        ),
+        (
+            Expired(),
+            Failed(
+                code="EXPIRED",
+                message="The request waited too long for a worker.",
+                retryable=True,
+            ),
+        ),
+        (Completed(), None),
+        (Started(), None),
+    ],
+)
+def test_every_bad_end_has_its_words(event: Event, failed: Failed | None) -> None:
+    """The same ones, whatever door tells them."""
+    assert as_failed(event) == failed
 
 
 def test_every_kind_of_event_can_be_stored() -> None:

@@ -30,7 +30,7 @@ from gateway.engine.turns import Turns
 from gateway.engine.waiting import Waiting
 from gateway.engine.worker import Workers
 from gateway.errors import Draining, Gone, JobNotFound
-from gateway.events import Cancelled, Expired, Failed, Terminal
+from gateway.events import Cancelled, Failed, Terminal
 from gateway.jobs import Job, OnDisconnect, Outcome, Owner, State, Status
 from gateway.log import EventLog
 from gateway.providers import Provider
@@ -385,6 +385,7 @@ class Core:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
-            while (job_id := self._waiting.due()) is not None:
-                await self._stop(job_id, Expired())
+            while (due := self._waiting.due()) is not None:
+                job_id, expired = due
+                await self._stop(job_id, expired)
                 self._waiting.remove(job_id)

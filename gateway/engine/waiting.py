@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from gateway.engine.bounds import Bounds
 from gateway.engine.queue import Queue
+from gateway.events import Expired
 from gateway.jobs import Job, Start
 from gateway.tenants import Tenant
 
@@ -52,12 +53,12 @@ class Waiting:
         self._queued.pop(job_id, None)
         return self._queue.remove(job_id) or self._unhold(job_id)
 
-    def due(self) -> str | None:
-        """A job that has waited for too long; None where there is none."""
-        for waiting in (self._queued, self._held):
+    def due(self) -> tuple[str, Expired] | None:
+        """A job that has waited for too long, and its end; None where there is none."""
+        for waiting, waited_for in ((self._queued, "a worker"), (self._held, "its reader")):
             for job_id, due in waiting.items():
                 if due <= _now():
-                    return job_id
+                    return job_id, Expired(waited_for=waited_for)
                 break
         return None
 

@@ -25,6 +25,7 @@ from gateway.events import (
     Started,
     ToolCall,
     Usage,
+    as_failed,
 )
 from gateway.jobs import Job, State
 from gateway.log import START, Cursor
@@ -262,14 +263,9 @@ def _timings(job: Job) -> TimingsData:
     }
 
 
-def failure(terminal: Failed | Cancelled | Expired) -> ErrorData:
+def failure(terminal: Event) -> ErrorData:
     """Why there is no whole answer, and whether another try can help."""
-    match terminal:
-        case Failed(code=code, message=message, retryable=retryable):
-            return {"code": code, "message": message, "retryable": retryable}
-        case Cancelled(reason=reason):
-            message = f"The request was {reason}."
-            return {"code": "CANCELLED", "message": message, "retryable": False}
-        case Expired():
-            message = "The request waited too long for a worker."
-            return {"code": "EXPIRED", "message": message, "retryable": True}
+    failed = as_failed(terminal)
+    if failed is None:
+        raise AssertionError("an answer that is whole has not failed")
+    return {"code": failed.code, "message": failed.message, "retryable": failed.retryable}

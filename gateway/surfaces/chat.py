@@ -17,7 +17,7 @@ from gateway.catalog import Model
 from gateway.conversations import Conversation, cost, recall
 from gateway.engine.core import Ask, Principal
 from gateway.errors import Conflict, NotFound
-from gateway.events import Cancelled, Completed, Delta, Event, Expired, Failed, Restarted, Usage
+from gateway.events import Completed, Delta, Event, Failed, Restarted, Usage, as_failed
 from gateway.jobs import Job, OnDisconnect
 from gateway.log import START, Cursor
 from gateway.messages import Message, Request
@@ -280,15 +280,10 @@ class ChatFramer:
                 self._usage = event
             case Completed():
                 return _frame(cursor, {"content": "", "finished": True, **_used(self._usage)})
-            case Failed(code=code, message=message):
-                return _error(cursor, code, message)
-            case Cancelled(reason=reason):
-                return _error(cursor, "CANCELLED", f"The request was {reason}.")
-            case Expired():
-                return _error(cursor, "EXPIRED", "The request waited too long for a worker.")
             case Restarted():
                 return self._restart(cursor)
-        return b""
+        failed = as_failed(event)
+        return _error(cursor, failed) if failed else b""
 
     def _restart(self, cursor: Cursor) -> bytes:
         """What was shown is void: only readers who saw some of it need to know."""
@@ -313,8 +308,9 @@ def _frame(cursor: Cursor, value: dict[str, Any]) -> bytes:
     return sse.frame(_json(value), id=str(cursor))
 
 
-def _error(cursor: Cursor, code: str, message: str) -> bytes:
-    return _frame(cursor, {"error": {"code": code, "message": message}, "finished": True})
+def _error(cursor: Cursor, failed: Failed) -> bytes:
+    told = {"code": failed.code, "message": failed.message}
+    return _frame(cursor, {"error": told, "finished": True})
 
 
 def _used(usage: Usage | None) -> dict[str, Any]:

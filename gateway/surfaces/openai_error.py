@@ -22,7 +22,7 @@ from gateway.errors import (
     Unavailable,
     UnknownModel,
 )
-from gateway.events import Cancelled, Event, Expired, Failed
+from gateway.events import Event, as_failed
 from gateway.surfaces.door import Door
 
 # The first that fits; all others are told by their status.
@@ -83,18 +83,15 @@ def _kind(error: GatewayError) -> tuple[str, str | None]:
 
 
 _FAILURES: dict[str, type[GatewayError]] = {
-    kind.code: kind for kind in (ProviderRefused, ProviderTimeout, ProviderError)
+    "CANCELLED": Conflict,
+    **{kind.code: kind for kind in (ProviderRefused, ProviderTimeout, ProviderError)},
 }
 
 
 def failure(terminal: Event) -> GatewayError | None:
     """The error that the end of a job means to who waited for its answer; None if it is whole."""
-    match terminal:
-        case Failed(code=code, message=message, retryable=retryable):
-            kind = _FAILURES.get(code, Unavailable if retryable else GatewayError)
-            return kind(message, retryable=retryable)
-        case Cancelled(reason=reason):
-            return Conflict(f"The request was {reason}.")
-        case Expired():
-            return Unavailable("The request waited too long for a worker.", retryable=True)
-    return None
+    failed = as_failed(terminal)
+    if failed is None:
+        return None
+    kind = _FAILURES.get(failed.code, Unavailable if failed.retryable else GatewayError)
+    return kind(failed.message, retryable=failed.retryable)

@@ -26,6 +26,7 @@ from gateway.events import (
     Started,
     ToolCall,
     Usage,
+    as_failed,
 )
 from gateway.jobs import Job, State
 from gateway.log import START, Cursor
@@ -128,12 +129,11 @@ def _ending(terminal: Event) -> tuple[str, Item]:
             return "completed", {}
         case Cancelled():
             return "cancelled", {}
-        case Failed(code=code, message=message):
-            known = "invalid_prompt" if code == "INVALID_REQUEST" else "server_error"
-            return "failed", {"error": {"code": known, "message": message}}
-        case _:
-            message = "The request waited too long for a worker."
-            return "failed", {"error": {"code": "server_error", "message": message}}
+    failed = as_failed(terminal)
+    if failed is None:
+        raise AssertionError("a job ends well or not")
+    known = "invalid_prompt" if failed.code == "INVALID_REQUEST" else "server_error"
+    return "failed", {"error": {"code": known, "message": failed.message}}
 
 
 def _usage(counted: Usage | None) -> Item | None:

@@ -9,11 +9,12 @@ from typing import Any, TypedDict
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import asdict
 
 from gateway import sse
 from gateway.engine.core import Ask
 from gateway.errors import Conflict, GatewayError, InvalidRequest
-from gateway.events import Cancelled, Completed, Delta, Event, Expired, Failed, Restarted, Usage
+from gateway.events import Completed, Delta, Event, Failed, Restarted, Usage, as_failed
 from gateway.jobs import Callback, Job, OnFailure, Start
 from gateway.log import Cursor
 from gateway.messages import Message, Request
@@ -225,18 +226,13 @@ class TextFramer:
                 return self._text(cursor, text)
             case Completed():
                 return self._rest() + sse.frame(b"[DONE]", id=str(cursor))
-            case Failed(code=code, message=message):
-                return self._rest() + _error(cursor, code, message)
-            case Cancelled(reason=reason):
-                return self._rest() + _error(cursor, "CANCELLED", f"The request was {reason}.")
-            case Expired():
-                return _error(cursor, "EXPIRED", "The request waited too long for a worker.")
             case Usage():
                 # It follows the last text.
                 return self._rest(str(cursor))
             case Restarted():
                 self._held = ""
-        return b""
+        failed = as_failed(event)
+        return self._rest() + _error(cursor, failed) if failed else b""
 
     def _text(self, cursor: Cursor, text: str) -> bytes:
         if self._held:
@@ -260,8 +256,9 @@ TEXT = Format("text", TextFramer, exact=True)
 _json = msgspec.json.Encoder().encode
 
 
-def _error(cursor: Cursor, code: str, message: str) -> bytes:
-    return sse.frame(_json({"code": code, "message": message}), event="error", id=str(cursor))
+def _error(cursor: Cursor, failed: Failed) -> bytes:
+    told = {"code": failed.code, "message": failed.message}
+    return sse.frame(_json(told), event="error", id=str(cursor))
 
 
 # What the workflow gets ------------------------------------------------------------------------
@@ -281,19 +278,5 @@ def callback_body(job: Job) -> bytes:
         "status": job.state,
         "deliveryId": f"msg_{job.id}",
     }
-    error = _failure(job, job.outcome.terminal)
-    return _json({**body, "error": error} if error else body)
-
-
-def _failure(job: Job, terminal: Event) -> dict[str, Any] | None:
-    match terminal:
-        case Failed(code=code, message=message, retryable=retryable):
-            return {"code": code, "message": message, "retryable": retryable}
-        case Cancelled(reason=reason):
-            message = f"The request was {reason}."
-            return {"code": "CANCELLED", "message": message, "retryable": False}
-        case Expired():
-            reader = "its reader or " if job.start is Start.ON_CONNECT else ""
-            message = f"The request waited too long for {reader}a worker."
-            return {"code": "EXPIRED", "message": message, "retryable": True}
-    return None
+    failed = as_failed(job.outcome.terminal)
+    return _json({**body, "error": asdict(failed)} if failed else body)

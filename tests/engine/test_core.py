@@ -292,7 +292,7 @@ async def test_a_held_job_that_nobody_reads_expires() -> None:
         callback = Callback(url="https://a.example", form="ask")
         job = await rig.submit(start=Start.ON_CONNECT, callback=callback)
         await asyncio.sleep(60.5)
-        assert await rig.events(job) == [Expired()]
+        assert await rig.events(job) == [Expired(waited_for="its reader")]
         (due,) = await rig.store.due(rig.now(), 10)
         assert (due.body, rig.callbacks, rig.provider.calls) == (b"expired", 1, [])
 

@@ -137,7 +137,8 @@ def test_what_begins_anew_says_so_to_those_who_saw_some_of_it() -> None:
 def test_a_job_that_waited_too_long_is_an_error() -> None:
     """Its end is like every other failure's."""
     data = json.loads(ChatFramer()(Cursor(1, 1), Expired()).partition(b"data: ")[2])
-    assert (data["error"]["code"], data["finished"]) == ("EXPIRED", True)
+    message = "The request waited too long for a worker."
+    assert data == {"error": {"code": "EXPIRED", "message": message}, "finished": True}
 
 
 async def test_an_apps_ceiling_lowers_the_answers_length() -> None:
