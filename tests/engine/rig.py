@@ -145,7 +145,7 @@ class Rig:
         """Ask a model something; `changes` are those of the Ask or of its Request."""
         request = Request(messages=(Message(role="user", content="12345678"),), model=model)
         mine = {name: changes.pop(name) for name in Request.__struct_fields__ if name in changes}
-        ask = Ask(request=msgspec.structs.replace(request, **mine), door="ask", **changes)
+        ask = Ask(request=msgspec.structs.replace(request, **mine), **{"door": "ask", **changes})
         return await self.core.submit(self.principal, ask)
 
     async def read(self, job: Job, cursor: Cursor = START) -> list[tuple[str, Event]]:

@@ -335,16 +335,31 @@ async def test_a_store_that_fails_for_a_while_is_waited_for() -> None:
 
 
 @jumping
-async def test_a_callback_that_cannot_be_written_costs_no_worker() -> None:
+async def test_an_end_that_cannot_be_kept_costs_no_worker() -> None:
     """A surface's mistake is logged; the workers go on with other jobs."""
+
+    async def fail(job: Job) -> None:
+        raise ValueError("no place")
+
+    async with Rig(a=[HELLO], b=[HELLO]) as rig:
+        rig.crashes = 4
+        rig.core.endings["broken"] = fail
+        for _ in range(4):
+            await rig.submit("a", door="broken")
+        assert (await rig.ended(await rig.submit("b"))).state is State.COMPLETED
+        del rig.core.endings["broken"]
+
+
+@jumping
+async def test_a_callback_that_cannot_be_written_costs_nothing() -> None:
+    """A surface's mistake is logged; its jobs end, and are called back all the same."""
 
     def fail(_: Job) -> bytes:
         raise ValueError("no body")
 
-    async with Rig(a=[HELLO], b=[HELLO]) as rig:
-        rig.crashes = 4
+    async with Rig(a=[HELLO]) as rig:
         rig.core.forms["broken"] = fail
-        for _ in range(4):
-            await rig.submit("a", callback=Callback(url="https://a.example", form="broken"))
-        assert (await rig.ended(await rig.submit("b"))).state is State.COMPLETED
-        rig.core.forms["broken"] = lambda _: b"{}"
+        callback = Callback(url="https://a.example", form="broken")
+        jobs = [await rig.submit("a", callback=callback) for _ in range(4)]
+        states = [(await rig.ended(job)).state for job in jobs]
+        assert (states, rig.callbacks) == ([State.COMPLETED] * 4, 4)
