@@ -18,7 +18,7 @@ from gateway.app import CORE, RELOADING, build
 from gateway.config import Config
 from gateway.problems import ConfigError
 from gateway.reloading import Reloading
-from gateway.stores.database import StoreInUse
+from gateway.stores.database import StoreInUse, StoreUnusable
 from gateway.supervisor import Supervisor, inherited
 
 log = structlog.get_logger(__name__)
@@ -40,6 +40,8 @@ def runner(app: web.Application) -> web.AppRunner:
         access_log=None,
         # A handler that only waits is told when its caller leaves.
         handler_cancellation=True,
+        # The doors undo the coding of a body, within its bounds; not the server, while it reads.
+        auto_decompress=False,
         keepalive_timeout=_KEEPALIVE_S,
         lingering_time=_LINGERING_S,
         shutdown_timeout=_SHUTDOWN_S,
@@ -110,7 +112,7 @@ async def _set_up(config: Config) -> tuple[web.Application, web.AppRunner]:
         await served.cleanup()
         folder = config.settings.data_dir
         if config.data_dir_chosen or folder is None or not _can_do_without(error, folder):
-            raise
+            raise _explained(error) from None
         log.warning("memory_only", why=str(error), advice="Set DATA_DIR to a folder of its own.")
         in_memory = replace(config.settings, data_dir=None)
         return await _set_up(replace(config, settings=in_memory))
@@ -120,6 +122,14 @@ async def _set_up(config: Config) -> tuple[web.Application, web.AppRunner]:
 def _can_do_without(error: OSError, folder: str) -> bool:
     """Somebody else has the folder, or it cannot be made: nothing of this gateway is in it."""
     return isinstance(error, StoreInUse) or not Path(folder).exists()
+
+
+def _explained(error: OSError) -> OSError:
+    """With the setting to change; what holds jobs already says what to do by itself."""
+    if isinstance(error, StoreUnusable):
+        return error
+    told = f"{error.strerror}: DATA_DIR must be a folder that can be made, and written to"
+    return OSError(error.errno, told, error.filename)
 
 
 async def _listen(served: web.AppRunner, config: Config, sockets: list[socket.socket]) -> None:

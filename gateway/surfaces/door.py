@@ -29,6 +29,7 @@ from gateway.errors import (
 from gateway.nesting import is_too_deep
 from gateway.surfaces import operators
 from gateway.surfaces.budget import PAYER
+from gateway.surfaces.coding import decoded
 from gateway.surfaces.route import Access, Handler, Route
 from gateway.trace import parse
 
@@ -275,9 +276,10 @@ class Desk:
             raise TooLarge
         try:
             if request.content.is_eof():
-                return await request.read()
-            async with asyncio.timeout(self._body_timeout_s):
-                return await request.read()
+                data = await request.read()
+            else:
+                async with asyncio.timeout(self._body_timeout_s):
+                    data = await request.read()
         except web.HTTPRequestEntityTooLarge:
             raise TooLarge from None
         except web.RequestPayloadError:
@@ -286,6 +288,7 @@ class Desk:
             raise InvalidRequest("The body is not coded as its headers say.") from None
         except TimeoutError:
             raise RequestTimeout from None
+        return decoded(data, request.headers.get("Content-Encoding", ""), self._max_body_bytes)
 
 
 def decode(data: bytes, kind: type[T]) -> T:
