@@ -24,7 +24,7 @@ GatewayError
 │   └── StoreUnavailable      503  STORE_UNAVAILABLE
 │       └── StoreFull         507  STORE_FULL
 └── ProviderError             502  AI_SERVICE_ERROR
-    ├── ProviderRateLimited   502  AI_SERVICE_ERROR
+    ├── ProviderRateLimited   429  AI_SERVICE_RATE_LIMITED
     ├── ProviderSpared        502  AI_SERVICE_ERROR
     ├── ProviderTimeout       504  TIMEOUT
     └── ProviderRefused       400  INVALID_REQUEST
@@ -203,6 +203,8 @@ class ProviderError(GatewayError):
 class ProviderRateLimited(ProviderError):
     """The provider has no room for this key now; `retryable` is always true."""
 
+    code = "AI_SERVICE_RATE_LIMITED"
+    status = 429
     rate_limited = True
     default = "The AI service is over its rate limit."
 

@@ -80,11 +80,15 @@ class Completed(Event, frozen=True, tag="completed"):
 
 
 class Failed(Event, frozen=True, tag="failed"):
-    """The job ended without a whole answer. `code` is one of errors.py's."""
+    """The job ended without a whole answer. `code` is one of errors.py's.
+
+    `retry_after_s` is how long to wait before another try, where the provider said so.
+    """
 
     code: str
     message: str
     retryable: bool = False
+    retry_after_s: float | None = None
 
 
 class Cancelled(Event, frozen=True, tag="cancelled"):

@@ -106,7 +106,7 @@ class Page(NamedTuple):
 def entry_of(job: Job) -> Entry:
     """A job in short."""
     outcome = job.outcome
-    terminal = outcome.terminal if outcome else None
+    failed = outcome.terminal if outcome and isinstance(outcome.terminal, Failed) else None
     return Entry(
         id=job.id,
         owner=job.owner,
@@ -122,7 +122,8 @@ def entry_of(job: Job) -> Entry:
         first_token_at=outcome.first_token_at if outcome else None,
         usage=outcome.usage if outcome else None,
         cost=outcome.cost if outcome else 0,
-        error=terminal if isinstance(terminal, Failed) else None,
+        # When to try again is of no use later.
+        error=msgspec.structs.replace(failed, retry_after_s=None) if failed else None,
     )
 
 

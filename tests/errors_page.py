@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from gateway.errors import GatewayError, ProviderError
 from gateway.surfaces import ai_request, assistant, openai_error
+from gateway.surfaces.polled import error_code
 
 _HEAD = """\
 # Errors
@@ -48,7 +49,7 @@ def _row(kind: type[GatewayError]) -> str:
     error = kind()
     code = assistant.shape(error)["error"]["code"]
     polled = issubclass(kind, ProviderError)
-    queue = code if polled else ai_request.shape(error)["error_code"]
+    queue = error_code(code) if polled else ai_request.shape(error)["error_code"]
     door = openai_error.OpenAIDoor("openai", openai_error.shape, [])
     fault = openai_error.shape(error)["error"]
     openai = f"{door.status(kind)} `{fault['type']}`"

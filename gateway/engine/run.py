@@ -210,6 +210,16 @@ class Run:
             self.usage = output
 
 
+def failed(error: ProviderError) -> Failed:
+    """The end of a job whose provider has failed for good."""
+    return Failed(
+        code=error.code,
+        message=str(error),
+        retryable=error.retryable,
+        retry_after_s=error.retry_after_s,
+    )
+
+
 def estimated_usage(job: Job, answer: str) -> Usage:
     """What an answer cost, about, where the provider did not come to tell."""
     return Usage(

@@ -18,7 +18,7 @@ from gateway.engine.pace import Pace
 from gateway.engine.queue import Queue, Ticket
 from gateway.engine.recorder import Recorder
 from gateway.engine.router import Router
-from gateway.engine.run import HandBack, Leg, Run
+from gateway.engine.run import HandBack, Leg, Run, failed
 from gateway.engine.sparing import Sparing
 from gateway.engine.turns import Turns
 from gateway.errors import ProviderError, StoreUnavailable
@@ -372,7 +372,7 @@ class Workers:
         self._drop(run)
 
     async def _fail(self, run: Run, error: ProviderError) -> None:
-        await self._end(run, Failed(code=error.code, message=str(error), retryable=error.retryable))
+        await self._end(run, failed(error))
 
     async def _end(self, run: Run, terminal: Terminal) -> None:
         await self._recorder.end(run.job, run.channel, run.outcome(terminal))

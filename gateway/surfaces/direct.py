@@ -12,7 +12,14 @@ from typing import Protocol
 from aiohttp import web
 
 from gateway.engine.core import Ask, Channel, Core, Principal, over, read
-from gateway.errors import Conflict, Draining, ProviderError, ProviderRefused, ProviderTimeout
+from gateway.errors import (
+    Conflict,
+    Draining,
+    ProviderError,
+    ProviderRateLimited,
+    ProviderRefused,
+    ProviderTimeout,
+)
 from gateway.events import Routed
 from gateway.jobs import Job, OnDisconnect, OnFailure
 from gateway.messages import Request
@@ -23,7 +30,7 @@ from gateway.surfaces.openai_request import priority
 from gateway.surfaces.streams import Streams
 
 # How a job's failure is told to a caller who waits for its answer.
-REFUSES = (Conflict, ProviderRefused, ProviderError, ProviderTimeout)
+REFUSES = (Conflict, ProviderRefused, ProviderRateLimited, ProviderError, ProviderTimeout)
 
 # Headers of the answer to this request, whatever it will be.
 _HEADERS = web.RequestKey("headers", dict[str, str])

@@ -15,6 +15,7 @@ from gateway.errors import (
     InvalidRequest,
     OverBudget,
     ProviderError,
+    ProviderRateLimited,
     ProviderRefused,
     ProviderTimeout,
     RateLimited,
@@ -31,6 +32,7 @@ _KINDS: tuple[tuple[type[GatewayError], str, str | None], ...] = (
     (Unauthenticated, "invalid_request_error", "invalid_api_key"),
     (Forbidden, "permission_error", "permission_denied"),
     (RateLimited, "requests", "rate_limit_exceeded"),
+    (ProviderRateLimited, "requests", "rate_limit_exceeded"),
     (OverBudget, "insufficient_quota", "insufficient_quota"),
     (InvalidRequest, "invalid_request_error", None),
     (ProviderRefused, "invalid_request_error", None),
@@ -84,7 +86,10 @@ def _kind(error: GatewayError) -> tuple[str, str | None]:
 
 _FAILURES: dict[str, type[GatewayError]] = {
     "CANCELLED": Conflict,
-    **{kind.code: kind for kind in (ProviderRefused, ProviderTimeout, ProviderError)},
+    **{
+        kind.code: kind
+        for kind in (ProviderRefused, ProviderRateLimited, ProviderTimeout, ProviderError)
+    },
 }
 
 
@@ -94,4 +99,4 @@ def failure(terminal: Event) -> GatewayError | None:
     if failed is None:
         return None
     kind = _FAILURES.get(failed.code, Unavailable if failed.retryable else GatewayError)
-    return kind(failed.message, retryable=failed.retryable)
+    return kind(failed.message, retryable=failed.retryable, retry_after_s=failed.retry_after_s)

@@ -126,13 +126,14 @@ def _error(job: Job) -> Broken:
         raise AssertionError("a failed job has a failure")
     return {
         "status": "error",
-        "error_code": _code(terminal.code),
+        "error_code": error_code(terminal.code),
         "message": terminal.message,
         "retry_possible": terminal.retryable,
     }
 
 
-def _code(code: str) -> Literal["AI_SERVICE_ERROR", "TIMEOUT", "INVALID_REQUEST"]:
+def error_code(code: str) -> Literal["AI_SERVICE_ERROR", "TIMEOUT", "INVALID_REQUEST"]:
+    """The document's word for why a job failed."""
     match code:
         case "TIMEOUT" | "INVALID_REQUEST":
             return code

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypedDict
 import msgspec
 
 from gateway import sse
-from gateway.errors import CursorConflict
+from gateway.errors import CursorConflict, ProviderRateLimited, ProviderRefused
 from gateway.events import (
     Cancelled,
     Completed,
@@ -59,6 +59,11 @@ _STATUS = {
 }
 # Reasons to end that leave an answer unfinished, by their names here.
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+# Failures that are not the server's, by their names here.
+_FAILED = {
+    ProviderRefused.code: "invalid_prompt",
+    ProviderRateLimited.code: "rate_limit_exceeded",
+}
 # What an object says of its request, where the request said nothing.
 _UNSAID: Item = {
     "background": False,
@@ -132,8 +137,8 @@ def _ending(terminal: Event) -> tuple[str, Item]:
     failed = as_failed(terminal)
     if failed is None:
         raise AssertionError("a job ends well or not")
-    known = "invalid_prompt" if failed.code == "INVALID_REQUEST" else "server_error"
-    return "failed", {"error": {"code": known, "message": failed.message}}
+    code = _FAILED.get(failed.code, "server_error")
+    return "failed", {"error": {"code": code, "message": failed.message}}
 
 
 def _usage(counted: Usage | None) -> Item | None:

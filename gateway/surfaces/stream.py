@@ -9,7 +9,6 @@ from typing import Any, TypedDict
 
 import msgspec
 from aiohttp import web
-from msgspec.structs import asdict
 
 from gateway import sse
 from gateway.engine.core import Ask
@@ -279,4 +278,7 @@ def callback_body(job: Job) -> bytes:
         "deliveryId": f"msg_{job.id}",
     }
     failed = as_failed(job.outcome.terminal)
-    return _json({**body, "error": asdict(failed)} if failed else body)
+    if failed is None:
+        return _json(body)
+    error = {"code": failed.code, "message": failed.message, "retryable": failed.retryable}
+    return _json({**body, "error": error})

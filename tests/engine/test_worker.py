@@ -118,7 +118,7 @@ async def test_what_cannot_be_waited_for_fails_at_once() -> None:
     async with Rig(a=[[wait]]) as rig:
         job = await rig.submit()
         assert (await rig.events(job))[-1] == Failed(
-            code="AI_SERVICE_ERROR", message="Full.", retryable=True
+            code="AI_SERVICE_RATE_LIMITED", message="Full.", retryable=True, retry_after_s=301
         )
         assert rig.at() == 0.0
 

@@ -67,6 +67,35 @@ async def test_a_failure_of_the_provider_is_a_status(
 
 
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (PATH, {"messages": [{"role": "user", "content": "hi"}]}),
+        ("/v1/responses", {"input": "hi"}),
+        ("/v1/ask", {"question": "hi"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_provider_over_its_limit_is_429(
+    gateway: Gateway, path: str, body: dict[str, Any], stream: bool
+) -> None:
+    """With the time that the provider named, and no word against a retry: clients back off."""
+    model = "simulator/echo?first=0&status=429&refuse=9&retry_after=600"
+    reply = await gateway.post(path, {**body, "model": model, "stream": stream}, **ME)
+    message = "The AI service is over its rate limit."
+    if path == "/v1/responses" and stream:
+        said = reply.body.rpartition(b"data: ")[2]
+        error = {"code": "rate_limit_exceeded", "message": message}
+        assert json.loads(said)["response"]["error"] == error
+        return
+    headers = [reply.headers.get(name) for name in ("Retry-After", "X-Should-Retry")]
+    assert (reply.status, headers) == (429, ["600", None])
+    assert reply.json()["error"] == {
+        "message": message, "type": "requests", "param": None, "code": "rate_limit_exceeded"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("stream", [False, True])
 async def test_a_job_cancelled_elsewhere_ends_its_answer(gateway: Gateway, stream: bool) -> None:
     """409, which is not to be tried again; in mid-stream an error object."""
     job_id, answer = await gateway.begun(PATH, asking(model=STUCK, stream=stream), **ME)
