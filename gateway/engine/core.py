@@ -217,6 +217,11 @@ class Core:
             if job.id not in self._jobs:
                 self.budgets.release(job.id)
 
+    async def repeats(self, ask: Ask) -> bool:
+        """A job holds the key of the request already: `submit` makes no other."""
+        key = ask.idempotency_key
+        return key is not None and await self._store.find(key) is not None
+
     async def _admit(self, job: Job) -> Job:
         held = await self._store.insert(job, webhooks.owed(job, self._bounds.callback_deadline))
         if held.id == job.id:

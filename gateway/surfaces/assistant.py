@@ -285,8 +285,8 @@ class Assistant:
             GatewayError: see `Core.submit`.
         """
         owner = principal.owner(ask.user)
-        if owner.user is None:
-            # What an app asks for itself is bound by the app's own limits.
+        if owner.user is None or await self._core.repeats(ask):
+            # What an app asks for itself is bound by the app's own limits; a repeat asks nothing.
             return await self._core.submit(principal, ask)
         if self._core.active(owner) + self._coming[owner] >= self._user_max_active:
             raise RateLimited(

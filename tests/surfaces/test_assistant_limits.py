@@ -63,6 +63,17 @@ async def test_a_mode_has_a_limit_of_its_own() -> None:
         assert (await ask(gateway, user_id="bob", mode="edit")).status == 201
 
 
+async def test_a_repeat_counts_against_nothing() -> None:
+    """What was taken is told again, also to a user who may make no more."""
+    async with Gateway(USER_MAX_ACTIVE=1, USER_RATE_LIMIT="1/minute") as gateway:
+        body = {"prompt": "hi", "model": SILENT}
+        key = {"Idempotency-Key": "once"}
+        replies = [await gateway.post(PATH, body, **user("ann"), **key) for _ in range(3)]
+        taken = {(reply.status, reply.json()["request_id"]) for reply in replies}
+        assert taken == {(201, replies[0].headers["X-Request-Id"])}
+        assert (await gateway.post(PATH, body, **user("ann"))).status == 429
+
+
 # -- how they end ---------------------------------------------------------------------------------
 
 
