@@ -6,6 +6,8 @@ stopped by Ctrl-C. Results go to standard output, everything else to standard er
 
 import errno
 import os
+import re
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
@@ -17,6 +19,8 @@ from gateway.commands.terminal import say
 from gateway.problems import ConfigError
 
 INTERRUPTED = 130
+# How asyncio says that it cannot listen.
+_BOUND = re.compile(r"error while .* \('(?P<host>[^']*)', (?P<port>\d+)[^)]*\): (?P<why>.*)")
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
@@ -52,6 +56,10 @@ def _program() -> str:
 def _explained(error: OSError) -> str:
     """What an operating system's refusal means for the person who typed the command."""
     what = error.strerror or str(error)
+    if bound := _BOUND.fullmatch(what):
+        what = f"{bound['host']}, port {bound['port']}: {bound['why']}"
+    if isinstance(error, socket.gaierror):
+        return f"{what}: --host must be a name or an address of this machine."
     if error.errno == errno.EADDRINUSE:
         return f"{what}: stop what listens there, or choose another port with --port."
     if error.errno == errno.EADDRNOTAVAIL:

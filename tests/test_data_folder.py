@@ -123,6 +123,16 @@ async def test_a_folder_that_was_chosen_is_insisted_on(tmp_path: Path) -> None:
             assert "in use by another gateway" in await refused(tmp_path, **environ)
 
 
+async def test_a_folder_that_cannot_be_used_names_its_setting(tmp_path: Path) -> None:
+    """With what the system says of it, in the last line."""
+    (tmp_path / "file").touch()
+    for folder, why in (("file", "File exists"), ("file/data", "Not a directory")):
+        said = (await refused(tmp_path, DATA_DIR=folder)).splitlines()[-1]
+        assert (
+            said == f"{folder}: {why}: DATA_DIR must be a folder that can be made, and written to"
+        )
+
+
 async def test_damage_is_never_done_without(tmp_path: Path) -> None:
     """Not in the folder that nobody chose either: what it held is not forgotten in silence."""
     (tmp_path / "data").mkdir()

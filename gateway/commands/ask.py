@@ -21,8 +21,6 @@ def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
 
 def _body(typed: argparse.Namespace) -> dict[str, Any]:
     prompt = _piped() if typed.prompt == "-" else typed.prompt
-    if not prompt.strip():
-        raise CommandError("There is nothing to ask: the prompt is empty.")
     given = {"max_tokens": typed.max_tokens, "temperature": typed.temperature}
     fields = {
         "user_prompt": prompt,
@@ -35,9 +33,12 @@ def _body(typed: argparse.Namespace) -> dict[str, Any]:
 
 def _piped() -> str:
     try:
-        return sys.stdin.buffer.read().decode("utf-8")
+        prompt = sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError:
         raise CommandError("What came from standard input is no text in UTF-8.") from None
+    if not prompt.strip():
+        raise CommandError("There is nothing to ask: standard input is empty.")
+    return prompt
 
 
 async def _ask(gateway: Remote, body: dict[str, Any], *, as_json: bool) -> int:

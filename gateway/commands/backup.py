@@ -21,10 +21,10 @@ _CHUNK_BYTES = 1 << 20
 def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     """Fetch it. The file is whole, or as it was."""
     file: Path = typed.file
-    if file.exists() and not typed.force:
-        raise CommandError(f"{file} is there already; --force replaces it.")
     if file.is_dir():
         raise CommandError(f"{file} is a folder; name the file.")
+    if file.exists() and not typed.force:
+        raise CommandError(f"{file} is there already; --force replaces it.")
     if not file.resolve().parent.is_dir():
         raise CommandError(f"{file} cannot be there: {file.parent} is no folder.")
     size = _fetch(remote(typed, environ), file.resolve())

@@ -154,7 +154,8 @@ class Batch:
         while True:
             await self._turn(shown)
             try:
-                completion = await self._gateway.json(self._call(question, attempts))
+                call = self._call(question, attempts)
+                completion = await self._gateway.json(call, "id", "choices", "model", "usage")
                 break
             except Unreachable:
                 lost += 1

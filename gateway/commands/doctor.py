@@ -12,9 +12,9 @@ from rich.text import Text
 from gateway import logs
 from gateway.commands import configured
 from gateway.commands.findings import Finding, Level, clock, disk, files, provider
-from gateway.commands.grammar import address
 from gateway.commands.remote import Remote, code_of, remote, url_of
 from gateway.commands.terminal import printable, show_json
+from gateway.commands.words import address
 from gateway.config import KEYS, Config, ConfigError
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "bold red"}

@@ -1,13 +1,14 @@
 """What may be typed: commands, options, their words; and nothing of what they do."""
 
 import argparse
-import re
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from gateway import __version__
+from gateway.commands import words
+from gateway.commands.spelling import Parser
 
 Run = Callable[[argparse.Namespace, dict[str, str]], int]
 
@@ -17,8 +18,6 @@ STATES = ("queued", "processing", "completed", "error", "cancelled", "expired")
 DELIVERY_STATES = ("waiting", "pending", "delivered", "delivered_unconfirmed", "dead")
 SUMS = ("app", "user", "model", "day")
 SHELLS = ("bash", "zsh", "fish")
-# The gateway refuses a token that is good for longer.
-MOST_HOURS = 366 * 24
 
 _DEFAULT = "(default: %(default)s)"
 _WHEN = "such as 2026-11-20, 2026-11-20T22:44, or 90m, 12h, 7d ago"
@@ -40,7 +39,7 @@ environment:
 
 def parser(prog: str) -> argparse.ArgumentParser:
     """The whole command line."""
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog=prog,
         description="Run a model request once; let its owner read the answer whole.",
         epilog=_CODES,
@@ -60,8 +59,10 @@ def parser(prog: str) -> argparse.ArgumentParser:
 def _add_servers(commands: Any) -> None:
     serve = _command(commands, "serve", "servers:serve", "run the gateway until it is told to stop")
     _add_conf(serve)
-    serve.add_argument("--host", help="address to listen on (HOST; default: 127.0.0.1)")
-    serve.add_argument("--port", type=_port, help="port (SERVER_PORT; default: 5000)")
+    serve.add_argument(
+        "--host", type=words.host, help="address to listen on (HOST; default: 127.0.0.1)"
+    )
+    serve.add_argument("--port", type=words.port, help="port (SERVER_PORT; default: 5000)")
     serve.add_argument(
         "--reload",
         action="store_true",
@@ -70,7 +71,7 @@ def _add_servers(commands: Any) -> None:
     demo = _command(
         commands, "demo", "servers:demo", "run it with a simulated model, and say what to try"
     )
-    demo.add_argument("--port", type=_port, default=0, help="port (default: a free one)")
+    demo.add_argument("--port", type=words.port, default=0, help="port (default: a free one)")
 
     simulate = _command(
         commands, "simulate", "servers:simulate", "run a simulated provider, OpenAI's wire"
@@ -78,7 +79,7 @@ def _add_servers(commands: Any) -> None:
     simulate.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
     )
-    simulate.add_argument("--port", type=_port, default=0, help="port (default: a free one)")
+    simulate.add_argument("--port", type=words.port, default=0, help="port (default: a free one)")
 
 
 def _add_configuration(commands: Any) -> None:
@@ -120,17 +121,29 @@ def _add_apps(commands: Any) -> None:
     add = _command(verbs, "add", "apps:add", "add an app to apps.json and show its code, once")
     _add_app_name(add)
     add.add_argument(
-        "--type", action="append", dest="types", metavar="TYPE",
+        "--type", action="append", type=words.line, dest="types", metavar="TYPE",
         help=f"request type it may use at /ai_request; repeatable (default: {DEFAULT_TYPE})",
     )  # fmt: skip
     add.add_argument(
-        "--rate-limit", metavar="RATE", default="100/hour", help=f"requests in a time {_DEFAULT}"
+        "--rate-limit",
+        type=words.rate,
+        metavar="RATE",
+        default="100/hour",
+        help=f"requests in a time {_DEFAULT}",
     )
     add.add_argument(
-        "--max-tokens", type=int, metavar="N", default=1000, help=f"of one answer {_DEFAULT}"
+        "--max-tokens",
+        type=words.tokens,
+        metavar="N",
+        default=1000,
+        help=f"of one answer {_DEFAULT}",
     )
     add.add_argument(
-        "--priority", type=int, metavar="N", default=5, help=f"0 is first, 9 is last {_DEFAULT}"
+        "--priority",
+        type=words.priority,
+        metavar="N",
+        default=5,
+        help=f"0 is first, 9 is last {_DEFAULT}",
     )
     add.add_argument("--admin", action="store_true", help="it may use the doors for operators")
 
@@ -146,14 +159,14 @@ def _add_apps(commands: Any) -> None:
 
     token = _command(commands, "token", "tokens:make", "make a user token, signed with JWT_SECRET")
     _add_conf(token)
-    token.add_argument("--app", required=True, help="name of the app it is for")
-    token.add_argument("--user", required=True, help="id of the user it names")
-    token.add_argument("--hours", type=_hours, default=24.0, help="life (default: 24)")
+    token.add_argument("--app", type=words.name, required=True, help="name of the app it is for")
+    token.add_argument("--user", type=words.line, required=True, help="id of the user it names")
+    token.add_argument("--hours", type=words.hours, default=24.0, help="life (default: 24)")
     _add_json(token)
 
 
 def _add_app_name(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", metavar="NAME", help="of the app")
+    command.add_argument("name", type=words.name, metavar="NAME", help="of the app")
     _add_conf(command)
     _add_json(command)
 
@@ -163,20 +176,27 @@ def _add_asking(commands: Any) -> None:
         commands, "ask", "ask:run", "ask a model; the answer streams to the terminal",
         "Ctrl-C cancels it.\n\n" + _REMOTE,
     )  # fmt: skip
-    ask.add_argument("prompt", metavar="PROMPT", help="what to ask; - reads it from standard input")
+    ask.add_argument(
+        "prompt",
+        type=words.prompt,
+        metavar="PROMPT",
+        help="what to ask; - reads it from standard input",
+    )
     ask.add_argument("--model", help="which model (default: the gateway's)")
     ask.add_argument("--system", metavar="TEXT", help="what the model is told beforehand")
-    ask.add_argument("--max-tokens", type=_count, metavar="N", help="of the answer, at most")
-    ask.add_argument("--temperature", type=float, metavar="T", help="how freely it speaks")
+    ask.add_argument("--max-tokens", type=words.tokens, metavar="N", help="of the answer, at most")
+    ask.add_argument("--temperature", type=words.number, metavar="T", help="how freely it speaks")
     _add_remote(ask)
 
     watch = _command(
         commands, "watch", "watch:run", "follow what becomes of a request, also through cuts",
         "Text goes to standard output, all else to standard error.\n\n" + _REMOTE,
     )  # fmt: skip
-    watch.add_argument("request_id", metavar="ID", help="of a request made at any door")
     watch.add_argument(
-        "--after", type=_cursor, metavar="EVENT",
+        "request_id", type=words.request_id, metavar="ID", help="of a request made at any door"
+    )
+    watch.add_argument(
+        "--after", type=words.cursor, metavar="EVENT",
         help="go on after this event, such as 1-57 (default: from the first)",
     )  # fmt: skip
     _add_remote(watch, "one event a line, as JSON")
@@ -195,10 +215,18 @@ def _add_asking(commands: Any) -> None:
     batch.add_argument("--model", help="where a line names none (default: the gateway's)")
     batch.add_argument("--system", metavar="TEXT", help="where a line has no system prompt")
     batch.add_argument(
-        "--concurrency", type=_count, default=8, metavar="N", help=f"asked at a time {_DEFAULT}"
+        "--concurrency",
+        type=words.count,
+        default=8,
+        metavar="N",
+        help=f"asked at a time {_DEFAULT}",
     )
     batch.add_argument(
-        "--retries", type=_whole, default=2, metavar="N", help=f"of a failed request {_DEFAULT}"
+        "--retries",
+        type=words.whole,
+        default=2,
+        metavar="N",
+        help=f"of a failed request {_DEFAULT}",
     )
     _add_conf(batch)
     _add_remote(batch, "the summary as JSON")
@@ -209,7 +237,10 @@ def _add_looking(commands: Any) -> None:
         commands, "history", "history:run", "requests that were made, newest first; or one, whole",
         _REMOTE,
     )  # fmt: skip
-    history.add_argument("request_id", metavar="ID", nargs="?", help="this one, with its answer")
+    history.add_argument(
+        "request_id", type=words.request_id, metavar="ID", nargs="?",
+        help="this one, with its answer",
+    )  # fmt: skip
     history.add_argument("--all", action="store_true", help="of every app, for operators")
     history.add_argument("--app", metavar="NAME", help="of this app, for operators")
     history.add_argument("--user", metavar="ID", help="of this user")
@@ -226,8 +257,10 @@ def _add_looking(commands: Any) -> None:
         "Whole days, by UTC. Costs are by the prices of the gateway's catalog.\n\n" + _REMOTE,
     )  # fmt: skip
     usage.add_argument("--by", choices=SUMS, default="app", help=f"what is summed by {_DEFAULT}")
-    usage.add_argument("--since", metavar="TIME", help=f"from that day on, {_WHEN}")
-    usage.add_argument("--until", metavar="TIME", help="before that day")
+    usage.add_argument(
+        "--since", type=words.moment, metavar="TIME", help=f"from that day on, {_WHEN}"
+    )
+    usage.add_argument("--until", type=words.moment, metavar="TIME", help="before that day")
     _add_remote(usage)
 
     webhooks = _noun(commands, "webhooks", "callbacks: on their way, delivered, given up")
@@ -241,7 +274,9 @@ def _add_looking(commands: Any) -> None:
         ("replay", "send a callback again that was given up, or may not have arrived"),
     ):
         command = _command(webhooks, verb, f"webhooks:{verb}", what, _REMOTE)
-        command.add_argument("request_id", metavar="ID", help="of the request it is about")
+        command.add_argument(
+            "request_id", type=words.request_id, metavar="ID", help="of the request it is about"
+        )
         _add_remote(command)
 
     backup = _command(
@@ -263,7 +298,7 @@ def _add_completion(commands: Any) -> None:
     )  # fmt: skip
     completion.add_argument("shell", choices=SHELLS, help="which shell")
     completion.add_argument(
-        "--for", dest="program", metavar="NAME", default="gateway",
+        "--for", type=words.program, dest="program", metavar="NAME", default="gateway",
         help=f"the word that is typed to run it {_DEFAULT}",
     )  # fmt: skip
 
@@ -308,7 +343,9 @@ def _add_conf(command: argparse.ArgumentParser) -> None:
 
 
 def _add_remote(command: argparse.ArgumentParser, printed: str = "print JSON") -> None:
-    command.add_argument("--url", type=address, help=f"of the gateway (default: {DEFAULT_URL})")
+    command.add_argument(
+        "--url", type=words.address, help=f"of the gateway (default: {DEFAULT_URL})"
+    )
     command.add_argument("--app-code", metavar="CODE", help="who asks; better in APP_CODE")
     _add_json(command, printed)
 
@@ -318,60 +355,13 @@ def _add_json(command: argparse.ArgumentParser, printed: str = "print JSON") -> 
 
 
 def _add_times(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--since", metavar="TIME", help=f"made at or after, {_WHEN}")
-    command.add_argument("--until", metavar="TIME", help="made before")
+    command.add_argument(
+        "--since", type=words.moment, metavar="TIME", help=f"made at or after, {_WHEN}"
+    )
+    command.add_argument("--until", type=words.moment, metavar="TIME", help="made before")
 
 
 def _add_limit(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--limit", type=_count, default=20, metavar="N", help=f"at most so many {_DEFAULT}"
+        "--limit", type=words.count, default=20, metavar="N", help=f"at most so many {_DEFAULT}"
     )
-
-
-# -- words ------------------------------------------------------------------------------------
-
-
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > 65_535:
-        raise argparse.ArgumentTypeError("a port is a whole number from 0 to 65535")
-    return int(text)
-
-
-def _hours(text: str) -> float:
-    try:
-        hours = float(text)
-    except ValueError:
-        hours = -1.0
-    if not 0 < hours <= MOST_HOURS:
-        raise argparse.ArgumentTypeError(f"hours are a number above 0, at most {MOST_HOURS}")
-    return hours
-
-
-def _whole(text: str) -> int:
-    if not re.fullmatch(r"\d{1,6}", text, re.ASCII):
-        raise argparse.ArgumentTypeError("a whole number from 0 to 999999")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    number = _whole(text)
-    if not number:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
-
-
-def _cursor(text: str) -> str:
-    if not re.fullmatch(r"\d{1,9}-\d{1,9}", text, re.ASCII):
-        raise argparse.ArgumentTypeError("the id of an event looks like 1-57")
-    return text
-
-
-def address(text: str) -> str:
-    """Where a gateway is, without a slash at its end.
-
-    Raises:
-        ArgumentTypeError: no such form.
-    """
-    if not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", text):
-        raise argparse.ArgumentTypeError("an address looks like https://gateway.example.org")
-    return text.rstrip("/")

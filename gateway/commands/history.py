@@ -8,7 +8,6 @@ from typing import Any
 from gateway.commands.pages import items
 from gateway.commands.remote import Call, Remote, remote
 from gateway.commands.terminal import clock, show, show_fields, show_json, show_table
-from gateway.commands.times import moment
 
 _OWN, _ALL = "/history", "/admin/jobs"
 _HEAD = ("request", "state", "door", "model", "tokens", "took", "prompt")
@@ -46,15 +45,15 @@ def _wanted(typed: argparse.Namespace, now: float) -> dict[str, str]:
         "model": typed.model,
         "state": typed.state,
         "q": typed.search,
-        "since": moment("--since", typed.since, now),
-        "until": moment("--until", typed.until, now),
+        "since": typed.since and typed.since.epoch(now),
+        "until": typed.until and typed.until.epoch(now),
     }
     return {name: str(value) for name, value in given.items() if value is not None}
 
 
 async def _one(gateway: Remote, path: str) -> Any:
     async with gateway:
-        return await gateway.json(Call("GET", path))
+        return await gateway.json(Call("GET", path), "request_id", "usage", "messages")
 
 
 def _row(job: dict[str, Any]) -> list[Any]:

@@ -26,7 +26,7 @@ async def items(
         while len(found) < limit:
             size = min(_PAGE_MOST, limit - len(found))
             query = {**wanted, **before, "limit": str(size)}
-            page = await gateway.json(Call("GET", path, params=query))
+            page = await gateway.json(Call("GET", path, params=query), name, "next")
             found += page[name]
             if page["next"] is None:
                 break

@@ -64,7 +64,7 @@ async def health(gateway: Remote) -> list[Finding]:
         told = await gateway.json(Call("GET", "/health"))
     except CommandError as error:
         return [Finding("gateway", Level.ERROR, str(error))]
-    if not isinstance(told, dict) or "queue_size" not in told:
+    if "queue_size" not in told:
         text = f"what answers at {gateway.url} is no gateway"
         return [Finding("gateway", Level.ERROR, text, "Correct --url or GATEWAY_URL.")]
     text = f"{gateway.url} is {told['status']}, up {told['uptime']}, {told['queue_size']} waiting"

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from gateway.commands import CommandError
-from gateway.commands.grammar import DEFAULT_URL, address
+from gateway.commands.grammar import DEFAULT_URL
+from gateway.commands.words import address
 from gateway.origins import is_loopback
 from gateway.sse import Decoder, EventTooLarge, ServerEvent
 
@@ -97,21 +98,28 @@ class Remote:
     ) -> None:
         await self._session.close()
 
-    async def json(self, call: Call) -> Any:
-        """The JSON of a good answer.
+    async def json(self, call: Call, *names: str) -> dict[str, Any]:
+        """The JSON object of a good answer.
+
+        Args:
+            names: what a gateway's answer has in it.
 
         Raises:
             Refused, Unreachable.
+            CommandError: it is none of a gateway's.
         """
         async with self.opened(call) as response:
             try:
-                return json.loads(await response.read())
-            except ValueError:
-                raise CommandError(
-                    f"What answers at {self.url} is no gateway: {call.path} is no JSON."
-                ) from None
+                told = json.loads(await response.read())
+            except (ValueError, RecursionError):
+                told = None
             except LOST as error:
                 raise self._unreachable(error) from None
+        if not isinstance(told, dict) or not told.keys() >= set(names):
+            raise CommandError(
+                f"What answers at {self.url} is no gateway, by its answer to {call.path}."
+            )
+        return told
 
     @asynccontextmanager
     async def opened(self, call: Call) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -191,8 +199,12 @@ class Remote:
     def _unreachable(self, error: BaseException) -> CommandError:
         if isinstance(error, CommandError):
             return error
-        number = error.errno if isinstance(error, OSError) else None
-        why = os.strerror(number) if number else str(error) or type(error).__name__
+        number, why = 0, str(error) or type(error).__name__
+        if isinstance(error, OSError):
+            number, why = error.errno or 0, error.strerror or why
+        if number > 0:
+            # Shorter than what asyncio says; a name that is not found has a number below.
+            why = os.strerror(number)
         return Unreachable(
             f"No gateway answers at {self.url}: {why}. "
             "`serve` starts one; --url or GATEWAY_URL says where it is."

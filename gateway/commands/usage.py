@@ -7,7 +7,6 @@ from typing import Any
 
 from gateway.commands.remote import Call, Remote, remote
 from gateway.commands.terminal import show_json, show_table
-from gateway.commands.times import moment
 
 _PATH = "/admin/usage"
 
@@ -17,8 +16,8 @@ def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     now = time.time()
     given = {
         "by": typed.by,
-        "since": moment("--since", typed.since, now),
-        "until": moment("--until", typed.until, now),
+        "since": typed.since and typed.since.epoch(now),
+        "until": typed.until and typed.until.epoch(now),
     }
     wanted = {name: str(value) for name, value in given.items() if value is not None}
     rows = asyncio.run(_rows(remote(typed, environ), wanted))
@@ -33,8 +32,9 @@ def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
 
 async def _rows(gateway: Remote, wanted: dict[str, str]) -> list[dict[str, Any]]:
     async with gateway:
-        rows: list[dict[str, Any]] = (await gateway.json(Call("GET", _PATH, params=wanted)))["rows"]
-        return rows
+        told = await gateway.json(Call("GET", _PATH, params=wanted), "rows")
+    rows: list[dict[str, Any]] = told["rows"]
+    return rows
 
 
 def _row(row: dict[str, Any], *, apps: bool) -> list[Any]:

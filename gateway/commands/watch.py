@@ -6,10 +6,8 @@ import json
 from contextlib import aclosing
 from typing import Any
 
-from gateway.commands import CommandError
 from gateway.commands.remote import Following, Remote, json_of, remote
 from gateway.commands.terminal import say, show, show_line
-from gateway.jobs import is_job_id
 from gateway.sse import ServerEvent
 
 _LAST = {"complete", "error"}
@@ -17,8 +15,6 @@ _LAST = {"complete", "error"}
 
 def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     """Follow a request to its end; 1 where there is no whole answer."""
-    if not is_job_id(typed.request_id):
-        raise CommandError(f"{typed.request_id} is not the id of a request.")
     following = Following(f"/assistant/stream/{typed.request_id}", typed.after or "")
     gateway = remote(typed, environ)
     return asyncio.run(_watch(gateway, following, typed.request_id, as_json=typed.json))

@@ -42,7 +42,7 @@ def replay(typed: argparse.Namespace, environ: dict[str, str]) -> int:
 
 async def _answer(gateway: Remote, call: Call) -> Any:
     async with gateway:
-        return await gateway.json(call)
+        return await gateway.json(call, "delivery_id")
 
 
 def _row(delivery: dict[str, Any]) -> list[Any]:

@@ -107,18 +107,18 @@ async def test_an_answer_that_breaks_off_is_no_success() -> None:
 
 
 async def test_refusals_are_sentences() -> None:
-    """A wrong code, no code, an unknown model, an empty prompt: what is wrong, and what to do."""
+    """A wrong code, no code, an unknown model, no prompt: what is wrong, and what to do."""
     async with Gateway() as gateway:
         there = to(gateway.origin)
         wrong = await typed("ask", "x", **{**there, "APP_CODE": "gw_nobody"})
         none = await typed("ask", "x", GATEWAY_URL=gateway.origin)
         unknown = await typed("ask", "x", "--model", "nobody", **there)
-        empty = await typed("ask", " ", **there)
+        empty = await typed("ask", "-", **there)
     hint = "Set APP_CODE to the code of an app: export APP_CODE=gw_…\n"
     assert wrong == (1, "", f"The gateway refused: Unknown app code (UNAUTHENTICATED). {hint}")
     assert (none.code, none.err.endswith(hint)) == (1, True)
     assert unknown.err == "The gateway refused: There is no model nobody (UNKNOWN_MODEL)\n"
-    assert empty == (1, "", "There is nothing to ask: the prompt is empty.\n")
+    assert empty == (1, "", "There is nothing to ask: standard input is empty.\n")
 
 
 async def test_a_terminal_without_the_letters_shows_their_numbers() -> None:

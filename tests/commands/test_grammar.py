@@ -84,7 +84,9 @@ def test_help_and_mistakes_import_nothing_slow() -> None:
     "typed",
     [
         "ask", "watch", "batch in", "ask x --url x.y", "ask x --url ftp://x",
-        "ask x --max-tokens 0",
+        "ask x --max-tokens 0", "ask x --temperature nan", "ask x --temperature hot", "ask ",
+        "watch 1-2", "history 1", "webhooks replay x", "history --limit 0", "completion --for . sh",
+        "history --since soon", "usage --until 5y", "ask x --url http://a:65536",
         "ask x --url https://u:p@x", "batch a b --concurrency 0", "history --state done",
         "webhooks", "webhooks show", "backup", "completion ksh", "config", "app rotate",
     ],
@@ -92,11 +94,25 @@ def test_help_and_mistakes_import_nothing_slow() -> None:
 def test_what_is_wrongly_typed_ends_with_2(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The usage is shown, and nothing is done."""
     with pytest.raises(SystemExit) as ended:
-        grammar.parser("gateway").parse_args(typed.split())
+        grammar.parser("gateway").parse_args(typed.split(" "))
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("usage:")
 
 
-def test_an_address_loses_the_slash_at_its_end() -> None:
-    """A path may follow, as behind a proxy."""
-    assert grammar.address("https://example.org/gateway/") == "https://example.org/gateway"
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("histroy", "Did you mean history?"),
+        ("app ad", "Did you mean add?"),
+        ("usage --sicne 1h", "unrecognized arguments: --sicne 1h. Did you mean --since?"),
+        ("usage --app shop", "unrecognized arguments: --app shop. Did you mean --app-code?"),
+        ("usage extra", "gateway usage: error: unrecognized arguments: extra"),
+    ],
+)
+def test_a_slip_is_told_what_may_be_meant(
+    typed: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the command it was meant for; and nothing is taken for what begins as it does."""
+    with pytest.raises(SystemExit):
+        grammar.parser("gateway").parse_args(typed.split())
+    assert capsys.readouterr().err.splitlines()[-1].endswith(meant)

@@ -16,6 +16,7 @@ from tests.commands.typing_in import to, typed
 from tests.engine.receiver import SIGNATURE, Execution, Receiver
 from tests.surfaces.running import CODE, OTHER_CODE, QUICK, Gateway, apps
 
+NOBODYS = "20261120T224400Z-0b9f6c1e-8f0e-4d55-9c3b-2a7a3a1f0d11"
 ADMIN_CODE = "gw_code-of-the-operator-0123456789"
 
 
@@ -60,7 +61,7 @@ async def test_history_is_searched() -> None:
         assert await found("--since", "1h", "--model", QUICK) == [good]
         assert await found("--until", "2020-01-01T12:00") == []
         wrong = await typed("history", "--since", "yesterday", **to(gateway.origin))
-    assert (wrong.code, wrong.err.startswith("--since: yesterday is no time.")) == (1, True)
+    assert (wrong.code, "argument --since: 'yesterday' is no time." in wrong.err) == (2, True)
 
 
 async def test_history_shows_one_request_whole() -> None:
@@ -93,6 +94,33 @@ async def test_operators_see_every_app() -> None:
     assert none.out == "[]\n"
 
 
+async def test_what_is_no_gateway_is_told_so() -> None:
+    """Another server's JSON is no traceback, whatever is asked of it."""
+    here = web.Application()
+    here.router.add_route("*", "/{path:.*}", _another)
+    runner = web.AppRunner(here, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        for words, path in (
+            (["history"], "/history"),
+            (["history", NOBODYS], f"/history/{NOBODYS}"),
+            (["usage"], "/admin/usage"),
+            (["webhooks", "list"], "/admin/webhooks"),
+            (["webhooks", "show", NOBODYS], f"/admin/webhooks/{NOBODYS}"),
+        ):
+            told = await typed(*words, **to(url))
+            said = f"What answers at {url} is no gateway, by its answer to {path}.\n"
+            assert told == (1, "", said)
+    finally:
+        await runner.cleanup()
+
+
+async def _another(_: web.Request) -> web.Response:
+    return web.json_response({"next": None})
+
+
 async def test_usage_is_summed_by_what_is_asked_for() -> None:
     """In tokens and money; a program gets the gateway's own rows."""
     async with Gateway() as gateway:
@@ -108,7 +136,7 @@ async def test_usage_is_summed_by_what_is_asked_for() -> None:
     (sums,) = json.loads(by_model.out)
     assert (sums["key"], sums["jobs"], sums["completion_tokens"]) == (QUICK, 2, 3)
     assert none.out.split() == head
-    assert wrong.code == 1
+    assert wrong.code == 2
 
 
 # -- webhooks ---------------------------------------------------------------------------------
@@ -135,8 +163,8 @@ async def test_a_callback_that_was_given_up_is_sent_again() -> None:
             assert (await _until(here, job_id, "delivered"))["delivery_id"] == dead["delivery_id"]
             again = await typed("webhooks", "replay", job_id, **here)
             assert (again.code, "CONFLICT" in again.err) == (1, True)
-            unknown = await typed("webhooks", "show", "nothing", **here)
-            assert unknown.code == 1
+            unknown = await typed("webhooks", "show", job_id[:-1] + "x", **here)
+            assert (unknown.code, unknown.err[:9]) == (2, "usage: ru")
     assert SIGNATURE not in listed.out + shown.out
 
 
