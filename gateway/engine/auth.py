@@ -209,6 +209,8 @@ class Auth:
                     "verify_nbf": False,
                 },
             )
+            # A name of half a character is nobody's: it could be written nowhere.
+            claims["sub"].encode()
         except (jwt.InvalidTokenError, ValueError, RecursionError):
             raise Unauthenticated("The token is not valid.") from None
         expires, begins = claims["exp"], claims.get("nbf", 0)

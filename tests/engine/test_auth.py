@@ -137,6 +137,7 @@ BAD_TOKENS = {
     "no app": token(app=None),
     "empty sub": token(sub=""),
     "sub is a number": claiming(sub=7),
+    "sub is half a character": token(sub="\ud800"),
     "app is a list": token(app=["acme"]),
     "app is unknown": token(app="nobody"),
     "exp is text": claiming(exp="soon"),
