@@ -49,6 +49,12 @@ class ToolCall(Event, frozen=True, tag="tool_call"):
     arguments: str
 
 
+class Logprobs(Event, frozen=True, tag="logprobs"):
+    """How likely each token of the text before it was: OpenAI's `logprobs`, as JSON text."""
+
+    told: str
+
+
 class Usage(Event, frozen=True, tag="usage"):
     """Tokens read and written. `estimated` where the provider told none."""
 
@@ -104,7 +110,7 @@ class Expired(Event, frozen=True, tag="expired"):
 
 
 Terminal = Completed | Failed | Cancelled | Expired
-AnyEvent = Started | Restarted | Routed | Delta | ToolCall | Usage | Terminal
+AnyEvent = Started | Restarted | Routed | Delta | ToolCall | Logprobs | Usage | Terminal
 TERMINAL = frozenset({Completed, Failed, Cancelled, Expired})
 
 

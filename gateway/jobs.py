@@ -109,6 +109,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
     Attributes:
         answer: what text there was, whole or not.
+        logprobs: how likely each token of it was, as its event tells.
         usage: the tokens of all its attempts, also of those that were lost.
         cost: of these, in millionths of a US dollar.
     """
@@ -116,6 +117,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     terminal: Terminal
     answer: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: str | None = None
     model: str | None = None
     provider: str | None = None
     usage: Usage | None = None

@@ -13,6 +13,7 @@ from gateway.errors import ProviderError, ProviderTimeout
 from gateway.events import (
     Delta,
     Failed,
+    Logprobs,
     Restarted,
     Started,
     Terminal,
@@ -105,6 +106,7 @@ class Run:
         self.parts: list[str] = []
         self.size = 0
         self.tool_calls: list[ToolCall] = []
+        self.logprobs: str | None = None
         self.usage: Usage | None = None
         self.model: str | None = None
         self.provider: str | None = None
@@ -187,6 +189,7 @@ class Run:
             terminal=terminal,
             answer="".join(self.parts),
             tool_calls=tuple(self.tool_calls),
+            logprobs=self.logprobs,
             model=self.model,
             provider=self.provider,
             usage=total(self.job.lost, self.spent),
@@ -197,7 +200,7 @@ class Run:
         """A try came to nothing; what it cost counts."""
         self._failed, self.usage = self.spent, None
 
-    def note(self, output: Delta | ToolCall | Usage) -> None:
+    def note(self, output: Delta | ToolCall | Logprobs | Usage) -> None:
         """Keep what the outcome needs of one output."""
         if type(output) is Delta:
             self.parts.append(output.text)
@@ -206,6 +209,8 @@ class Run:
                 raise ProviderError("The answer is longer than the gateway keeps.")
         elif type(output) is ToolCall:
             self.tool_calls.append(output)
+        elif type(output) is Logprobs:
+            self.logprobs = output.told
         elif type(output) is Usage:
             self.usage = output
 

@@ -3,10 +3,10 @@
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from gateway.events import Completed, Delta, ToolCall, Usage
+from gateway.events import Completed, Delta, Logprobs, ToolCall, Usage
 from gateway.messages import Request
 
-Output = Delta | ToolCall | Usage | Completed
+Output = Delta | ToolCall | Logprobs | Usage | Completed
 
 
 class Provider(Protocol):

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
-from gateway.events import Completed, Delta, ToolCall, Usage
+from gateway.events import Completed, Delta, Logprobs, ToolCall, Usage
 from gateway.messages import Message, Request
 from gateway.providers import Output, surrogates
 
@@ -126,6 +126,8 @@ class _Said(msgspec.Struct):
 class _Choice(msgspec.Struct):
     delta: _Said | None = None
     finish_reason: str | None = None
+    # OpenAI's object; others have forms of their own.
+    logprobs: Any = None
 
 
 class _Usage(msgspec.Struct, gc=False):
@@ -156,13 +158,14 @@ class Translator:
         done: the provider said `[DONE]`; nothing can follow.
     """
 
-    __slots__ = ("_calls", "_finish", "_half", "_usage", "done")
+    __slots__ = ("_calls", "_finish", "_half", "_tokens", "_usage", "done")
 
     def __init__(self) -> None:
         self.done = False
         self._calls: dict[int, _Call] = {}
         self._finish: str | None = None
         self._usage: _Usage | None = None
+        self._tokens = _Tokens()
         # A high surrogate whose other half is still to come.
         self._half = ""
 
@@ -188,6 +191,8 @@ class Translator:
         choice = chunk.choices[0]
         if choice.finish_reason:
             self._finish = choice.finish_reason
+        if choice.logprobs is not None:
+            self._tokens.add(choice.logprobs)
         said = choice.delta
         if said is None:
             return None
@@ -211,6 +216,7 @@ class Translator:
             raise ProviderError(ENDED_EARLY, retryable=True)
         left: list[Output] = [Delta(text="\ufffd")] if self._half else []
         left += (call.whole(index) for index, call in sorted(self._calls.items()))
+        left += self._tokens.whole()
         if self._usage is not None:
             prompt, completion = self._usage.prompt_tokens, self._usage.completion_tokens
             left.append(Usage(prompt_tokens=prompt or 0, completion_tokens=completion or 0))
@@ -227,6 +233,31 @@ class Translator:
     def _read_calls(self, fragments: list[_Fragment]) -> None:
         for fragment in fragments:
             self._calls.setdefault(fragment.index, _Call()).add(fragment)
+
+
+class _Tokens:
+    """How likely the tokens of an answer were, in OpenAI's form; any other is passed over."""
+
+    __slots__ = ("_lists",)
+
+    def __init__(self) -> None:
+        self._lists: dict[str, list[str]] = {"content": [], "refusal": []}
+
+    def add(self, told: Any) -> None:
+        for name, found in self._lists.items():
+            tokens = told.get(name) if isinstance(told, dict) else None
+            if isinstance(tokens, list):
+                # In ASCII: a token may be half of a surrogate pair.
+                found += map(json.dumps, tokens)
+
+    def whole(self) -> list[Logprobs]:
+        if not any(self._lists.values()):
+            return []
+        parts = [
+            f'"{name}":[{",".join(found)}]' if found else f'"{name}":null'
+            for name, found in self._lists.items()
+        ]
+        return [Logprobs(told=f"{{{','.join(parts)}}}")]
 
 
 class _Call:
@@ -261,7 +292,7 @@ def decode_leniently(data: bytes, kind: type[T]) -> T:
         ProviderError: it is not JSON, or nothing of that kind.
     """
     try:
-        return msgspec.convert(json.loads(data), kind)
+        return msgspec.convert(json.loads(data, parse_constant=lambda _: None), kind)
     except (ValueError, RecursionError):
         _log.warning("provider_sent_malformed_chunk", size_bytes=len(data))
         raise ProviderError(NOT_JSON, retryable=True) from None

@@ -59,7 +59,7 @@ class Step(NamedTuple):
     """One thing a script does, and the seconds to wait before it."""
 
     after_s: float
-    part: Output | Fault
+    part: Delta | ToolCall | Usage | Completed | Fault
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict
 import msgspec
 
 from gateway import sse
-from gateway.events import Completed, Delta, Event, Restarted, Routed, ToolCall, Usage
+from gateway.events import Completed, Delta, Event, Logprobs, Restarted, Routed, ToolCall, Usage
 from gateway.jobs import Job
 from gateway.log import Cursor
 from gateway.surfaces.openai_error import failure, shape
@@ -24,11 +24,14 @@ class TokenCount(TypedDict):
 
 
 class CompletionChoice(TypedDict):
-    """`message` has the role, the content, and the calls that the model makes, if any."""
+    """`message` has the role, the content, and the calls that the model makes, if any.
+
+    `logprobs` is OpenAI's object where the request asked for it and the provider tells.
+    """
 
     index: int
     message: dict[str, Any]
-    logprobs: None
+    logprobs: Any
     finish_reason: str
 
 
@@ -82,7 +85,7 @@ def whole(job: Job) -> ChatCompletion:
     choice: CompletionChoice = {
         "index": 0,
         "message": message,
-        "logprobs": None,
+        "logprobs": msgspec.Raw(outcome.logprobs.encode()) if outcome.logprobs else None,
         "finish_reason": outcome.terminal.finish_reason,
     }
     return {
@@ -143,6 +146,8 @@ class ChunkFramer:
                 self._route(model)
             case ToolCall():
                 return self._call(event)
+            case Logprobs(told=told):
+                return self._begin(b'""') + self._likely(told.encode())
             case Usage():
                 self._usage = event
             case Completed(finish_reason=reason):
@@ -170,6 +175,10 @@ class ChunkFramer:
         fragment = {"index": self._calls, **tool_call(call)}
         self._calls += 1
         return self._begin(b"null") + self._chunk(_json({"tool_calls": [fragment]}))
+
+    def _likely(self, logprobs: bytes) -> bytes:
+        choice = b'{"index":0,"delta":{},"logprobs":%b,"finish_reason":null}'
+        return self._head + choice % logprobs + self._after
 
     def _end(self, reason: str) -> bytes:
         last = self._begin(b'""') + self._chunk(b"{}", _json(reason))

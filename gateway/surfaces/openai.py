@@ -24,6 +24,7 @@ from gateway.surfaces.openai_request import (
     conversation,
     most_tokens,
     portable,
+    refuse_unmakeable,
     sampling,
 )
 from gateway.surfaces.route import PRIORITY, Access, Body, Parameter, Reply, Route
@@ -146,13 +147,12 @@ class Completions:
         return answer(whole(await self._direct.whole(request, principal, ask)))
 
     def _request(self, asked: CompletionRequest, fields: dict[str, Any]) -> Request:
-        if asked.n not in (None, 1):
-            raise InvalidRequest("n must be 1: this gateway gives one choice.", field="n")
         if asked.stream_options is not None and not asked.stream:
             raise InvalidRequest(
                 "stream_options is only allowed where stream is true.", field="stream_options"
             )
         present = {name: value for name, value in fields.items() if value is not None}
+        refuse_unmakeable(present)
         return Request(
             messages=conversation(asked.messages),
             model=asked.model or self._direct.default_model,

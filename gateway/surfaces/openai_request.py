@@ -57,6 +57,23 @@ def most_tokens(**limits: int | None) -> int | None:
     return None
 
 
+def refuse_unmakeable(fields: dict[str, Any]) -> None:
+    """Let nothing be asked that an answer here has no place for: it would be paid for, and lost.
+
+    Raises:
+        InvalidRequest: it is.
+    """
+    if fields.get("n", 1) != 1:
+        raise InvalidRequest("n must be 1: this gateway gives one choice.", field="n")
+    if fields.get("modalities", ["text"]) != ["text"]:
+        raise InvalidRequest('modalities must be ["text"]: answers are text.', field="modalities")
+    if "audio" in fields:
+        raise InvalidRequest("audio is not known here: answers are text.", field="audio")
+    for name in ("functions", "function_call"):
+        if name in fields:
+            raise InvalidRequest(f"{name} is not known here: send tools.", field=name)
+
+
 def priority(wanted: int | None) -> int | None:
     """A place in the queue, from 0, which is first, to 9.
 

@@ -156,9 +156,7 @@ class Responses:
     async def _request(
         self, principal: Principal, asked: ResponseRequest, fields: dict[str, Any]
     ) -> Request:
-        for name in ("conversation", "prompt"):
-            if name in fields:
-                raise InvalidRequest(f"{name} is not known here: send the input.", field=name)
+        _refuse_unknown(fields)
         turns = await self._earlier(principal, asked.previous_response_id)
         turns += response_input.messages(asked.input)
         if asked.instructions:
@@ -215,6 +213,17 @@ class Responses:
 
 def _job_id(name: str) -> str:
     return name.removeprefix("resp_")
+
+
+def _refuse_unknown(fields: dict[str, Any]) -> None:
+    for name in ("conversation", "prompt"):
+        if name in fields:
+            raise InvalidRequest(f"{name} is not known here: send the input.", field=name)
+    include = fields.get("include")
+    likely = isinstance(include, list) and "message.output_text.logprobs" in include
+    if likely or fields.get("top_logprobs"):
+        name = "include" if likely else "top_logprobs"
+        raise InvalidRequest("Only chat completions have logprobs here.", field=name)
 
 
 def _starting_after(request: web.Request) -> int | None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ProviderError
-from gateway.events import Completed, Delta, ToolCall, Usage
+from gateway.events import Completed, Delta, Logprobs, ToolCall, Usage
 from gateway.messages import Message, Request
 from gateway.providers import Output
 from gateway.providers.dialect import Translator, body, retry_after_s
@@ -133,6 +133,33 @@ def test_an_error_in_the_stream_is_a_failure(error: object) -> None:
     with pytest.raises(ProviderError) as failed:
         Translator().feed(json.dumps({"error": error}).encode())
     assert (failed.value.retryable, "secret" in str(failed.value)) == (True, False)
+
+
+def likely(told: object, content: str = "x") -> bytes:
+    choice = {"index": 0, "delta": {"content": content}, "logprobs": told}
+    return json.dumps({"choices": [choice]}).encode()
+
+
+def test_what_is_told_of_tokens_is_one_fact() -> None:
+    """Of all chunks, after the text; also of half a character, and of a number that is none."""
+    first = {"token": "\ud83d", "logprob": -0.5, "bytes": [240, 159], "top_logprobs": []}
+    second = {"token": "\ude00", "logprob": float("-inf"), "bytes": [152, 128]}
+    chunks = (likely({"content": [first]}, "\ud83d"), likely({"content": [second]}, "\ude00"))
+    smile, found, done = translate(*chunks, STOP)
+    assert (smile, done) == (Delta(text="\U0001f600"), Completed(finish_reason="stop"))
+    assert isinstance(found, Logprobs)
+    want = {"content": [first, {**second, "logprob": None}], "refusal": None}
+    assert json.loads(found.told) == want
+    assert found.told.isascii()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [None, -0.5, [], "x", {}, {"content": None, "refusal": []}, {"content": 7, "tokens": []}],
+)
+def test_other_forms_of_logprobs_are_passed_over(told: object) -> None:
+    """Some servers have one of their own."""
+    assert translate(likely(told), STOP) == [Delta(text="x"), Completed(finish_reason="stop")]
 
 
 def test_unknown_fields_are_passed_over() -> None:

@@ -14,8 +14,16 @@ def told(*chunks: str) -> str:
     return json.dumps(chunks)
 
 
+def logprobs(*tokens: str) -> dict[str, Any]:
+    """What OpenAI tells of these tokens."""
+    likely: dict[str, Any] = {"logprob": -0.5, "bytes": None, "top_logprobs": []}
+    return {"content": [{"token": token, **likely} for token in tokens], "refusal": None}
+
+
 class Teller:
     """OpenAI's wire: one `data:` event for each text of the JSON array that the prompt is.
+
+    Each is a token, and as likely as any other, where somebody asks.
 
     Attributes:
         bodies: what was asked for, as it came.
@@ -67,7 +75,8 @@ class Teller:
         await response.prepare(request)
         try:
             for text in json.loads(body["messages"][-1]["content"]):
-                await self._write(response, {"delta": {"content": text}, "index": 0})
+                likely = {"logprobs": logprobs(text)} if body.get("logprobs") else {}
+                await self._write(response, {"delta": {"content": text}, "index": 0, **likely})
                 await self.gate.wait()
                 if self.cuts and request.transport is not None:
                     self.cuts -= 1

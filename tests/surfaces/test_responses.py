@@ -337,6 +337,8 @@ WRONG: dict[str, tuple[Any, str | None]] = {
     "no tokens": ({"input": "x", "max_output_tokens": 0}, "max_output_tokens"),
     "hot": ({"input": "x", "temperature": 3}, "temperature"),
     "a conversation": ({"input": "x", "conversation": "conv_1"}, "conversation"),
+    "logprobs": ({"input": "x", "include": ["message.output_text.logprobs"]}, "include"),
+    "the likeliest tokens": ({"input": "x", "top_logprobs": 2}, "top_logprobs"),
     "a prompt": ({"input": "x", "prompt": {"id": "1"}}, "prompt"),
     "background": ({"input": "x", "background": 1}, "background"),
     "priority": ({"input": "x", "priority": 11}, "priority"),

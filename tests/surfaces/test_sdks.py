@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import openai
@@ -17,6 +18,7 @@ from pydantic import SecretStr
 from gateway import simulate
 from gateway.jobs import State
 from tests.surfaces.running import CODE, QUICK, Gateway, apps
+from tests.surfaces.teller import MODEL, Teller, logprobs, told
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "one two"}]
 TOOL: ChatCompletionToolParam = {
@@ -103,6 +105,21 @@ async def test_a_stream_with_tools_and_usage(gateway: Gateway) -> None:
     assert kinds.count("tool_calls.function.arguments.done") == 2
     assert answer.usage is not None
     assert answer.usage.total_tokens == 4
+
+
+async def test_how_likely_each_token_was(teller: Teller) -> None:
+    """Whole, and as the client puts a stream together; nothing where nobody asks."""
+    messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": told("one", " two")}]
+    async with Gateway(**teller.settings) as gateway, client(gateway) as ai:
+        asked = partial(ai.chat.completions.create, model=MODEL, messages=messages)
+        answers = [await asked(logprobs=True), await asked()]
+        async with ai.chat.completions.stream(
+            model=MODEL, messages=messages, logprobs=True
+        ) as stream:
+            answers.append(await stream.get_final_completion())
+    found = [answer.choices[0].logprobs for answer in answers]
+    want = logprobs("one", " two")
+    assert [each and each.to_dict() for each in found] == [want, None, want]
 
 
 async def test_models(gateway: Gateway) -> None:
