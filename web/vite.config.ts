@@ -1,7 +1,7 @@
 // The pages of the gateway, into gateway/static, which is committed: the same sources must
 // always make the same files.
 
-import { copyFileSync } from "node:fs";
+import { copyFileSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
@@ -15,9 +15,21 @@ const client: Plugin = {
   closeBundle: () => copyFileSync(here("client/dist/index.js"), `${STATIC}/client.js`),
 };
 
+/** What stands in the head of every page, before its title. */
+const head: Plugin = {
+  name: "gateway-head",
+  transformIndexHtml: {
+    order: "pre",
+    handler(html) {
+      const shared = readFileSync(here("theme/head.html"), "utf8").replaceAll("\n", "\n    ");
+      return html.replace("<title>", `${shared}<title>`);
+    },
+  },
+};
+
 export default defineConfig({
   root: here("."),
-  plugins: [react(), client],
+  plugins: [react(), head, client],
   resolve: { alias: { "ai-streaming-gateway-client": here("client/src/index.ts") } },
   experimental: {
     // A page stands beside `static/`, wherever a proxy puts the gateway: no path may be absolute.

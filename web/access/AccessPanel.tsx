@@ -20,12 +20,16 @@ const SAYS: Record<Door, string> = {
   unreachable: "The gateway does not answer.",
 };
 
-/** Nothing where the gateway lets everybody in and nobody wants to be somebody. */
+/** What the gateway says to who looks, and the place to say more. */
 export function AccessPanel({ access, state }: { access: Access; state: State }) {
   const [wanted, setWanted] = useState(false);
-  const { door, hasCode } = state;
-  const asks = door === "closed" || door === "refused" || wanted;
-  if (door === "looking" && !hasCode) return null;
+  const door = useSettled(state.door);
+  const { hasCode } = state;
+  const taken = state.door === "open" && hasCode;
+  useEffect(() => {
+    if (taken) setWanted(false);
+  }, [taken]);
+  if (door === "looking") return <p className="access-line looking">{SAYS.looking}</p>;
   if (door === "unreachable") {
     return (
       <div className="access bad" role="alert">
@@ -36,9 +40,9 @@ export function AccessPanel({ access, state }: { access: Access; state: State })
       </div>
     );
   }
-  if (asks) {
-    const done = () => setWanted(false);
-    return <Form access={access} says={SAYS[door]} bad={door === "refused"} done={done} />;
+  if (door !== "open" || (wanted && !taken)) {
+    const cancel = door === "open" ? () => setWanted(false) : null;
+    return <Form access={access} says={SAYS[door]} bad={door === "refused"} cancel={cancel} />;
   }
   return (
     <p className="access-line">
@@ -54,16 +58,29 @@ export function AccessPanel({ access, state }: { access: Access; state: State })
   );
 }
 
-function Form(props: { access: Access; says: string; bad: boolean; done: () => void }) {
+/** How the gateway took what it was shown last: while it looks once more, nothing changes. */
+function useSettled(door: Door): Door {
+  const [settled, setSettled] = useState(door);
+  if (door !== "looking" && door !== settled) setSettled(door);
+  return settled;
+}
+
+interface FormProps {
+  access: Access;
+  says: string;
+  bad: boolean;
+  /** Null where there is no way without a code. */
+  cancel: (() => void) | null;
+}
+
+function Form({ access, says, bad, cancel }: FormProps) {
   const [code, setCode] = useState("");
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (!code.trim()) return;
-    props.access.use(code);
-    props.done();
+    if (code.trim()) access.use(code);
   };
   return (
-    <form className={props.bad ? "access bad" : "access"} onSubmit={submit}>
+    <form className={bad ? "access bad" : "access"} onSubmit={submit}>
       <label className="field">
         <span>App code</span>
         <input
@@ -72,6 +89,9 @@ function Form(props: { access: Access; says: string; bad: boolean; done: () => v
           name="app-code"
           autoComplete="off"
           spellCheck={false}
+          // Who asked for it types next.
+          autoFocus={cancel !== null}
+          aria-invalid={bad}
           value={code}
           onChange={(event) => setCode(event.target.value)}
         />
@@ -79,7 +99,12 @@ function Form(props: { access: Access; says: string; bad: boolean; done: () => v
       <button type="submit" className="button">
         Use it
       </button>
-      {props.says && <p role={props.bad ? "alert" : undefined}>{props.says}</p>}
+      {cancel && (
+        <button type="button" className="button quiet" onClick={cancel}>
+          Cancel
+        </button>
+      )}
+      {says && <p role={bad ? "alert" : undefined}>{says}</p>}
     </form>
   );
 }

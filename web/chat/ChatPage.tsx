@@ -15,6 +15,9 @@ const SUGGESTIONS = [
   "Write a haiku about queues",
 ];
 
+/** Where there is none, the focus would bring up one that covers half of the page. */
+const HAS_KEYBOARD = matchMedia("(hover: hover)").matches;
+
 export function ChatPage(props: { access: Access; conversation: Conversation }) {
   const { access, conversation } = props;
   const state = useAccess(access);
@@ -44,7 +47,11 @@ export function ChatPage(props: { access: Access; conversation: Conversation }) 
             New chat
           </button>
         </div>
-        <ChatWindow conversation={conversation} suggestions={SUGGESTIONS} />
+        <ChatWindow
+          conversation={conversation}
+          suggestions={SUGGESTIONS}
+          autoFocus={HAS_KEYBOARD}
+        />
       </main>
     </div>
   );

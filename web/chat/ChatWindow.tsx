@@ -16,15 +16,21 @@ interface Props {
   conversation: Conversation;
   /** Questions to begin with; one click asks. */
   suggestions?: readonly string[];
+  /** The place to write has the focus from the beginning. */
+  autoFocus?: boolean;
 }
 
-export function ChatWindow({ conversation, suggestions = [] }: Props) {
+export function ChatWindow({ conversation, suggestions = [], autoFocus = false }: Props) {
   const exchanges = useSyncExternalStore(conversation.subscribe, conversation.getExchanges);
   const field = useRef<HTMLTextAreaElement>(null);
   const { scroller, content, atEnd, toEnd } = useStick();
   const open = useSyncExternalStore(conversation.subscribe, () => conversation.open);
   const last = exchanges.at(-1);
   useLife(conversation);
+
+  useEffect(() => {
+    if (autoFocus) field.current?.focus();
+  }, [autoFocus]);
 
   const ask = (prompt: string) => {
     conversation.ask(prompt);

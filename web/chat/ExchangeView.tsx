@@ -35,6 +35,7 @@ export const ExchangeView = memo(function ExchangeView(props: Props) {
         data-phase={phase}
         data-request-id={view.requestId ?? undefined}
       >
+        <h2 className="visually-hidden">Answer</h2>
         <Answer text={exchange.text} />
         {busy && <Typing view={view} />}
         {actions.length > 0 && <Actions actions={actions} />}
@@ -46,11 +47,11 @@ export const ExchangeView = memo(function ExchangeView(props: Props) {
             onGoOn={() => onGoOn(exchange)}
           />
         )}
-        {!busy && !problem && (
+        {!busy && (exchange.text.received || !problem) && (
           <Foot
             exchange={exchange}
             facts={view.facts}
-            onRetry={mayRetry ? () => onRetry(exchange) : null}
+            onRetry={mayRetry && !problem ? () => onRetry(exchange) : null}
           />
         )}
       </article>

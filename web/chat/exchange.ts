@@ -212,7 +212,9 @@ export class Exchange {
 
   #fail(error: unknown): void {
     if (!(error instanceof TransportError)) throw error;
-    this.#end({ phase: "failed", problem: error.problem });
+    // What was not accepted has nothing to read on.
+    const resumable = error.problem.resumable && this.#accepted !== null;
+    this.#end({ phase: "failed", problem: { ...error.problem, resumable } });
   }
 
   #end(change: Partial<View>, now = false): void {

@@ -2,8 +2,8 @@
 
 import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 
-/** So near the end counts as being there, pixels. */
-const NEAR = 32;
+/** A reader who comes back so near to the end is there again, pixels. */
+const NEAR = 48;
 
 export interface Stick {
   readonly scroller: RefObject<HTMLDivElement | null>;
@@ -27,26 +27,43 @@ export function useStick(): Stick {
     before.current = element.scrollTop;
   }, []);
 
+  const stick = useCallback((is: boolean) => {
+    stuck.current = is;
+    setAtEnd(is);
+    // The browser's own anchor holds what is read still; at the end it would pull away from it.
+    if (scroller.current) scroller.current.style.overflowAnchor = is ? "none" : "";
+  }, []);
+
   const toEnd = useCallback(() => {
-    stuck.current = true;
-    setAtEnd(true);
+    stick(true);
     follow();
-  }, [follow]);
+  }, [stick, follow]);
 
   useEffect(() => {
     const element = scroller.current;
     if (!element) return;
+    stick(true);
     const scrolled = () => {
       const left = element.scrollHeight - element.clientHeight - element.scrollTop;
-      // Only the reader scrolls up; text that grows moves the end away, but not the reader.
-      if (left <= NEAR) stuck.current = true;
-      else if (element.scrollTop < before.current - 1) stuck.current = false;
+      const moved = element.scrollTop - before.current;
       before.current = element.scrollTop;
-      setAtEnd(stuck.current);
+      // Only the reader scrolls up, but for text that shrinks, which leaves no way to its end.
+      if (moved < 0 && left > 1) stick(false);
+      else if (moved > 0 && left <= NEAR) stick(true);
+    };
+    const pressed = (event: KeyboardEvent) => {
+      // The browser would go to where the end was when the key was pressed.
+      if (event.key !== "End" || event.target !== element) return;
+      event.preventDefault();
+      toEnd();
     };
     element.addEventListener("scroll", scrolled, { passive: true });
-    return () => element.removeEventListener("scroll", scrolled);
-  }, []);
+    element.addEventListener("keydown", pressed);
+    return () => {
+      element.removeEventListener("scroll", scrolled);
+      element.removeEventListener("keydown", pressed);
+    };
+  }, [stick, toEnd]);
 
   useLayoutEffect(() => {
     if (!content.current || !scroller.current) return;

@@ -1,6 +1,6 @@
 /** The whole dashboard: who looks, where they are, and how the line to the gateway is. */
 
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { Admin, type Overview } from "./api.ts";
 import { CallbacksPage } from "./CallbacksPage.tsx";
 import { readCode, saveCode } from "./credential.ts";
@@ -26,6 +26,7 @@ export function Dashboard() {
   const admin = useMemo(() => new Admin(code), [code]);
   const live = useLive(admin);
   const place = usePlace();
+  const main = useMainFocus(place);
   const title = place.id || TITLES[place.page];
   useEffect(() => {
     document.title = `${title} · AI streaming gateway`;
@@ -38,8 +39,8 @@ export function Dashboard() {
   if (live.refused) return <SignIn refused={live.refused} tried={code} enter={enter} />;
   return (
     <div className="dashboard">
-      <div className="bar">
-        <nav className="tabs" aria-label="Dashboard">
+      <section className="bar" aria-label="Dashboard">
+        <nav className="tabs" aria-label="Parts of the dashboard">
           {PAGES.map((page) => (
             <a key={page} href={href(page)} aria-current={page === place.page ? "page" : undefined}>
               {TITLES[page]}
@@ -52,13 +53,25 @@ export function Dashboard() {
             Sign out
           </button>
         )}
-      </div>
+      </section>
       <Notices live={live} />
-      <main>
+      <main ref={main} tabIndex={-1}>
         <Shown place={place} admin={admin} live={live} />
       </main>
     </div>
   );
+}
+
+/** What is shown has the focus where the link that led to it has gone. */
+function useMainFocus({ page, id }: Place) {
+  const main = useRef<HTMLElement>(null);
+  const before = useRef(page + id);
+  useEffect(() => {
+    const moved = before.current !== page + id;
+    before.current = page + id;
+    if (moved && document.activeElement === document.body) main.current?.focus();
+  }, [page, id]);
+  return main;
 }
 
 function Shown({ place, admin, live }: { place: Place; admin: Admin; live: Live }) {

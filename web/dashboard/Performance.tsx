@@ -36,10 +36,10 @@ export function Latencies({ jobs }: { jobs: readonly Job[] }) {
               <th scope="col" rowSpan={2} className="number">
                 Done
               </th>
-              <th scope="colgroup" colSpan={2} className="number">
+              <th scope="colgroup" colSpan={2} className="group">
                 First token
               </th>
-              <th scope="colgroup" colSpan={2} className="number">
+              <th scope="colgroup" colSpan={2} className="group">
                 Total
               </th>
             </tr>

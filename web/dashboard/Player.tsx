@@ -126,7 +126,7 @@ function Shown({ seen, over }: { seen: Seen; over: boolean }) {
         {seen.attempt > 0 ? `Attempt ${seen.attempt}` : "Before the first event"}
         {seen.model && ` · ${seen.model}`}
       </p>
-      <pre dir="auto">
+      <pre dir="auto" tabIndex={0}>
         {seen.text}
         {!over && <span className="caret" aria-hidden="true" />}
         {over && !seen.text && <span className="soft">(no text)</span>}

@@ -2,6 +2,7 @@
 
 import { type ReactNode, useEffect, useState } from "react";
 import type { Admin, AdminJob } from "./api.ts";
+import { CopyButton } from "../theme/CopyButton.tsx";
 import { CallbackPanel } from "./CallbackPanel.tsx";
 import { Chip } from "./Chip.tsx";
 import { Failure, Loading, Panel } from "./Panel.tsx";
@@ -34,7 +35,10 @@ export function RequestPage({ admin, id }: { admin: Admin; id: string }) {
       <p className="back">
         <a href={href("requests")}>← All requests</a>
       </p>
-      <h1 className="id">{id}</h1>
+      <div className="heading">
+        <h1 className="id">{id}</h1>
+        <CopyButton text={() => id} what="the request's id" />
+      </div>
       {asked.error && <Failure error={asked.error} again={asked.ask} />}
       {asked.loading && <Loading what="the request" />}
       {job && <Whole job={job} admin={admin} changed={asked.ask} />}
@@ -110,8 +114,12 @@ function Messages({ messages }: { messages: AdminJob["messages"] }) {
         // They never change their order.
         <li key={nth}>
           <p className="role">{role}</p>
-          {content && <pre dir="auto">{written(content)}</pre>}
-          {tool_calls && <pre>{written(tool_calls)}</pre>}
+          {content && (
+            <pre dir="auto" tabIndex={0}>
+              {written(content)}
+            </pre>
+          )}
+          {tool_calls && <pre tabIndex={0}>{written(tool_calls)}</pre>}
         </li>
       ))}
     </ol>

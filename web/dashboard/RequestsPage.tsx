@@ -183,9 +183,7 @@ function Row({ job, costs }: { job: Job; costs: boolean }) {
         {job.user && <span className="soft"> · {job.user}</span>}
       </td>
       <td>{job.door}</td>
-      <td className="model" title={job.model ?? ""}>
-        {job.model ?? "–"}
-      </td>
+      <td className="model">{job.model ?? "–"}</td>
       <td className="number">{lasting(job.first_token_s)}</td>
       <td className="number">{lasting(job.duration_s)}</td>
       <td className="number">{job.usage ? whole(job.usage.total_tokens) : "–"}</td>

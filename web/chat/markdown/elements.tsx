@@ -15,7 +15,7 @@ interface Node {
 
 /** Headings of an answer stand below those of the page. */
 const HEADINGS: Record<string, string> = { h1: "h3", h2: "h4", h3: "h5", h4: "h6" };
-const PLAIN = new Set(["ul", "blockquote", "thead", "tbody", "tr", "em", "strong", "s"]);
+const PLAIN = new Set(["ul", "blockquote", "li", "thead", "tbody", "tr", "em", "strong", "s"]);
 
 /** The elements of a list of tokens; `listStart` is the first number of a list that goes on. */
 export function elements(tokens: readonly Token[], listStart: number | null = null): ReactNode[] {
@@ -80,36 +80,41 @@ function element({ token, children }: Node, key: number, listStart: number | nul
       return token.hidden ? (
         <Fragment key={key}>{inside()}</Fragment>
       ) : (
-        <p key={key} dir="auto">
+        <p key={key} dir={direction(token)}>
           {inside()}
         </p>
       );
     case "heading_open":
       return createElement(
         HEADINGS[token.tag] ?? "h6",
-        { key, dir: "auto", className: `md-${token.tag}` },
+        { key, dir: direction(token), className: `md-${token.tag}` },
         inside(),
       );
     case "ordered_list_open":
       return (
-        <ol key={key} start={listStart ?? Number(token.attrGet("start") ?? 1)}>
+        <ol
+          key={key}
+          dir={direction(token)}
+          start={listStart ?? Number(token.attrGet("start") ?? 1)}
+        >
           {inside()}
         </ol>
-      );
-    case "list_item_open":
-      return (
-        <li key={key} dir="auto">
-          {inside()}
-        </li>
       );
     case "table_open":
       return <Table key={key}>{inside()}</Table>;
     case "th_open":
     case "td_open":
-      return createElement(token.tag, { key, dir: "auto", className: aligned(token) }, inside());
+      return createElement(token.tag, { key, className: aligned(token) }, inside());
   }
-  if (PLAIN.has(token.tag)) return createElement(token.tag, { key }, inside());
+  if (PLAIN.has(token.tag)) {
+    return createElement(token.tag, { key, dir: direction(token) }, inside());
+  }
   return <Fragment key={key}>{inside()}</Fragment>;
+}
+
+/** A block runs as its first words do, and all that stands in it runs along: a list's marks, too. */
+function direction(token: Token): "auto" | undefined {
+  return token.block && token.level === 0 ? "auto" : undefined;
 }
 
 function attribute(token: Token, name: string): string {
@@ -125,7 +130,7 @@ function Table({ children }: { children: ReactNode }) {
   return (
     // It may be wider than the window, and is then scrolled by itself.
     <section className="md-table" tabIndex={0} aria-label="Table">
-      <table>{children}</table>
+      <table dir="auto">{children}</table>
     </section>
   );
 }

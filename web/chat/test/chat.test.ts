@@ -189,6 +189,32 @@ test("text is set from the right where it is written so, in the question too", a
   expect(await said.evaluate((each) => getComputedStyle(each).direction)).toBe("rtl");
 });
 
+test("a list, a quotation and a table that are written from the right have their marks there", async () => {
+  const reader = await visit();
+  const text = "- שלום עולם\n\n- English.\n\n> שלום\n\n| אחד | two |\n|---|---|\n| שלוש | four |\n";
+  await reader.ask(text, QUICK);
+  await reader.until("done");
+  const directions = await reader.page
+    .locator(".answer .markdown :is(ul, li, blockquote, table)")
+    .evaluateAll((all) => all.map((e) => [e.tagName, getComputedStyle(e).direction]));
+  const all = ["UL", "LI", "LI", "BLOCKQUOTE", "TABLE"].map((name) => [name, "rtl"]);
+  expect(directions).toEqual(all);
+});
+
+test("a question that was refused offers to ask again, and nothing to read on", async () => {
+  const app = { rate_limit: "1/hour" };
+  const strict = await Gateway.start({ app, environ: { ANONYMOUS_APP: "shop" } });
+  onTestFinished(() => strict.close());
+  const reader = await Reader.at(browser, strict, "/chat");
+  onTestFinished(() => reader.leave());
+  await reader.ask("One", QUICK);
+  await reader.until("done");
+  await reader.ask("Two", QUICK);
+  const alert = reader.page.getByRole("alert");
+  await alert.getByText("The limit of 1/hour is reached.").waitFor();
+  expect(await alert.getByRole("button").allTextContents()).toEqual(["Try again"]);
+});
+
 test("a reader who scrolls up is left there, and comes back with one click", async () => {
   const reader = await visit();
   await reader.ask(words(1500).replaceAll(/(word\d*0) /g, "$1\n\n"), SLOW);
@@ -209,6 +235,16 @@ test("a reader who scrolls up is left there, and comes back with one click", asy
   expect(Math.abs((await place()).top - top)).toBeLessThan(2);
   await latest.click();
   await expect.poll(async () => (await place()).left).toBeLessThan(40);
+  // A line is enough to be left there, and the key is as good as the click.
+  await scroller.focus();
+  await reader.page.keyboard.press("ArrowUp");
+  await latest.waitFor();
+  await expect.poll(async () => (await place()).left).toBeGreaterThan(100);
+  await reader.page.keyboard.press("End");
+  await expect.poll(async () => (await place()).left).toBeLessThan(40);
+  expect(await latest.count()).toBe(0);
+  // The page itself is no longer than the window.
+  expect(await reader.page.evaluate(() => document.documentElement.scrollHeight)).toBe(800);
   await reader.page.getByRole("button", { name: "Stop" }).click();
 });
 

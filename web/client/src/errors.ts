@@ -1,13 +1,13 @@
 /** Everything that can go wrong, with what happened and what a person can do about it. */
 
 const ADVICE = {
-  refused: "Change the request as the message says.",
-  unauthenticated: "Sign in again.",
+  refused: "Change the request, then try again.",
+  unauthenticated: "Sign in again, or use another app code.",
   forbidden: "Ask the gateway's owner for permission.",
   unknown: "Send the request again: the gateway does not know this one.",
   gone: "Send the request again: its answer is no longer kept.",
   conflict: "Send the request under another Idempotency-Key.",
-  limited: "Wait a little, then try again.",
+  limited: "Wait, or ask the gateway's owner for more.",
   busy: "Wait a little, then try again.",
   failed: "Try again, or choose another model.",
   cancelled: "Send the request again if you still want an answer.",

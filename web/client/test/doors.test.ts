@@ -362,7 +362,7 @@ test("A refusal says which part of the request is at fault.", async () => {
     code: "INVALID_REQUEST",
     field: "temperature",
     retryable: false,
-    advice: "Change the request as the message says.",
+    advice: "Change the request, then try again.",
   });
 });
 

@@ -71,7 +71,7 @@ test("Each script does in Node what is said of it.", async () => {
   }
   expect(printed).toHaveLength(3);
   expect(printed[0]).toContain(ANSWER);
-  expect(printed[1]).toBe("unauthenticated 401 Sign in again.\n");
+  expect(printed[1]).toBe("unauthenticated 401 Sign in again, or use another app code.\n");
   expect(printed[2]?.split(ANSWER)).toHaveLength(3);
   expect(printed[2]).toContain("completed");
 });

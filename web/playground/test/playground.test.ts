@@ -124,6 +124,17 @@ test("what is stopped here is stopped at the gateway", async () => {
     .toBe("cancelled");
 });
 
+test("the wire is followed to its last event, also where its first are no longer shown", async () => {
+  const page = await visit();
+  await ask(page, "Assistant", words(400), SLOW);
+  await phase(page, "done");
+  const pane = wire(page).locator(".pane-body");
+  await pane.getByText(/^complete$/).waitFor();
+  const left = () => pane.evaluate((e) => e.scrollHeight - e.clientHeight - e.scrollTop);
+  await expect.poll(left).toBeLessThan(2);
+  expect(await pane.getByText("before these").count()).toBe(1);
+});
+
 test("a refusal is told in the gateway's own words", async () => {
   const page = await visit();
   await ask(page, "OpenAI", "Hello", "no-such-model");
@@ -149,6 +160,7 @@ test("an app code is typed in once, stays in the tab, and stands in no code to c
   await page.getByLabel("App code").fill("wrong");
   await page.getByRole("button", { name: "Use it" }).click();
   await page.getByText("The gateway does not know this app code.").waitFor();
+  expect(await page.getByLabel("App code").inputValue()).toBe("wrong");
   await page.getByLabel("App code").fill(CODE);
   await page.getByRole("button", { name: "Use it" }).click();
   await page.getByText("Using your app code.").waitFor();
