@@ -11,9 +11,10 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 
 import msgspec
@@ -249,6 +250,23 @@ def secrets_of(settings: Settings) -> list[str]:
     return held
 
 
+class _Out:
+    """Where the lines go. Its reader may leave, or the disk be full: that is no reason to fail at
+    what a line is about.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, line: bytes) -> None:
+        with suppress(OSError):
+            self._stream.write(line)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
 def configure(
     *,
     secrets: Iterable[str] = (),
@@ -271,7 +289,7 @@ def configure(
     structlog.configure(
         processors=processors(Redactor(secrets), as_columns=columns, colours=tty),
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.BytesLoggerFactory(out),
+        logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", _Out(out))),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()

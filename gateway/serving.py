@@ -29,6 +29,7 @@ _LINGERING_S = 2.0
 # After the logs are closed, handlers only say goodbye.
 _SHUTDOWN_S = 5.0
 _BACKLOG = 4096
+_STDERR = 2
 # For requests that are on their way on connections that have been accepted.
 _HANDOVER_S = 0.25
 
@@ -76,7 +77,7 @@ async def serve(
         host, port = _place(served.addresses[0])
         _spare_collector()
         status = f"Serving on {host}, port {port}."
-        async with _reloading(app[RELOADING], reread, supervisor, status):
+        async with _reloading(app[RELOADING], reread, supervisor, status, signals.release):
             log.info("gateway_started", host=host, port=port, version=__version__)
             supervisor.ready(status)
             supervisor.start()
@@ -166,8 +167,11 @@ async def _reloading(
     reread: Callable[[], Config] | None,
     supervisor: Supervisor,
     status: str,
+    end: Callable[[], None],
 ) -> AsyncIterator[None]:
-    """Within the block, SIGHUP changes the configuration."""
+    """Within the block, SIGHUP changes the configuration; or ends all, where it says that the
+    terminal is gone in which the gateway was started.
+    """
     if reread is None:
         yield
         return
@@ -191,8 +195,13 @@ async def _reloading(
                 log.exception("configuration_refused", problems=["It could not be taken."])
             supervisor.ready(status)
 
+    at_terminal = os.isatty(_STDERR)
+
+    def heed() -> None:
+        (end if at_terminal and not os.isatty(_STDERR) else told.set)()
+
     obeying = asyncio.create_task(obey())
-    loop.add_signal_handler(signal.SIGHUP, told.set)
+    loop.add_signal_handler(signal.SIGHUP, heed)
     try:
         yield
     finally:

@@ -291,3 +291,18 @@ def test_the_form_named_decides_where_a_terminal_does_not() -> None:
     )
     assert "[debug" in done.stderr.decode()
     assert "seen" in done.stderr.decode()
+
+
+def test_a_log_that_nobody_reads_ends_nothing() -> None:
+    """The program that it was piped into may have ended, or its terminal be closed."""
+    code = (
+        "import os, structlog; from gateway import logs\n"
+        "out, into = os.pipe(); os.close(out); os.dup2(into, 2)\n"
+        "logs.configure()\n"
+        "for _ in range(1000): structlog.get_logger().info('said', to='nobody')\n"
+        "print('there', flush=True); os._exit(0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=30, check=True, cwd=ROOT
+    )
+    assert done.stdout == b"there\n"

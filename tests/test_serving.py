@@ -14,6 +14,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession
 
 from gateway import enrolment
+from tests.commands.typing_in import screen
 from tests.e2e import wire
 from tests.processes import PATH, ROOT, lines_until, process
 from tests.surfaces import event_source
@@ -85,6 +86,17 @@ async def test_what_does_not_end_is_told_so(tmp_path: Path, unused_tcp_port: int
         assert (first.event, first.data) == ("message", b"one")
         assert (last.event, json.loads(last.data)["code"]) == ("error", "INTERRUPTED")
         assert await asyncio.wait_for(gateway.wait(), 20) == 0
+
+
+async def test_a_gateway_goes_with_its_terminal(tmp_path: Path) -> None:
+    """It would else keep the port, and nobody see it; a SIGHUP before is a reload as always."""
+    typed = ("serve", "--conf", conf(tmp_path), "--port", "0")
+    async with screen(*typed, DATA_DIR="") as terminal:
+        await terminal.shows("gateway_started")
+        terminal.process.send_signal(signal.SIGHUP)
+        await terminal.shows("configuration_reloaded")
+        terminal.close()
+        await terminal.ended()
 
 
 # -- reloads ----------------------------------------------------------------------------------

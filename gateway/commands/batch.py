@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task
 from rich.table import Column
+from rich.text import Text
 
 from gateway import catalog as catalogs
 from gateway.catalog import Catalog
@@ -246,13 +247,20 @@ class _Bar:
         self._progress.update(self._task, completed=tally.done, told="  ".join(parts))
 
 
+class _Told(ProgressColumn):
+    """What is said beside the bar: where the terminal is narrow, this is cut, and not the count."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["told"], no_wrap=True, overflow="ellipsis")
+
+
 @contextmanager
 def _bar(tally: Tally) -> Iterator[_Bar]:
     console = Console(stderr=True, highlight=False)
     columns = (
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[told]}", markup=False, table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=24, table_column=Column(no_wrap=True)),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        _Told(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         shown = _Bar(progress, tally)

@@ -17,7 +17,7 @@ from gateway.commands.terminal import printable, show_json
 from gateway.commands.words import address
 from gateway.config import KEYS, Config, ConfigError
 
-_STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "bold red"}
+_STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 
 
 def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
@@ -37,10 +37,10 @@ def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
 def _tell(findings: list[Finding]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for each in findings:
-        line = Text(f"{each.level:<8}", style=_STYLES[each.level])
+        line = Text().append(f"{each.level:<8}", style=_STYLES[each.level])
         advice = f" → {printable(each.advice)}" if each.advice else ""
         text = printable(" ".join(each.text.split()))
-        console.print(line.append(f"{each.check:<14}{text}{advice}", style="default"))
+        console.print(line.append(f"{each.check:<14}{text}{advice}"))
 
 
 async def _examine(

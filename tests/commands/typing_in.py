@@ -89,6 +89,13 @@ class Screen:
         """Type on its keyboard."""
         os.write(self._master, keys)
 
+    def close(self) -> None:
+        """Close the window, with whatever runs in it. Works twice."""
+        if self._master >= 0:
+            asyncio.get_running_loop().remove_reader(self._master)
+            os.close(self._master)
+            self._master = -1
+
     async def ended(self) -> int:
         """The exit code of the command."""
         return await asyncio.wait_for(self.process.wait(), _PATIENCE_S)
@@ -110,11 +117,10 @@ async def screen(*words: str, **environ: str) -> AsyncIterator[Screen]:
     try:
         yield shown
     finally:
-        asyncio.get_running_loop().remove_reader(master)
         if process.returncode is None:
             process.kill()
         await process.wait()
-        os.close(master)
+        shown.close()
 
 
 # Takes the terminal as its own, so that Ctrl-C reaches it, and becomes the command.
