@@ -10,15 +10,10 @@ import msgspec
 import structlog
 
 from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
-from gateway.events import Completed, Delta, ToolCall, Usage
+from gateway.events import Delta, ToolCall, Usage
 from gateway.providers import Output, surrogates
-from gateway.providers.dialect import (
-    ENDED_EARLY,
-    REFUSED_KEY,
-    REPORTED,
-    decode_leniently,
-    error_type,
-)
+from gateway.providers.dialect import REFUSED_KEY, REPORTED
+from gateway.providers.translation import Translation, decode_leniently, error_type
 
 _FINISH = {
     "end_turn": "stop",
@@ -72,30 +67,19 @@ class _Event(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Event).decode
 
 
-class Translator:
-    """Turns the events of one streamed message into ours.
+class Translator(Translation):
+    """Turns the events of one streamed message into ours."""
 
-    Attributes:
-        done: the message has stopped; nothing can follow.
-    """
-
-    __slots__ = ("_calls", "_counts", "_finish", "_half", "done")
+    __slots__ = ("_calls", "_counts")
 
     def __init__(self) -> None:
-        self.done = False
+        super().__init__(_FINISH)
         self._calls: dict[int, _Call] = {}
         # The last figure of each kind: they are told in two events.
         self._counts: dict[str, int] = {}
-        self._finish: str | None = None
-        # A high surrogate whose other half is still to come.
-        self._half = ""
 
     def feed(self, data: bytes) -> Delta | None:
-        """Read the data of one event; the text in it, if any.
-
-        Raises:
-            ProviderError: it is not JSON, or it reports an error.
-        """
+        """Read the data of one event; the text in it, if any."""
         try:
             event = _decode(data)
         except (msgspec.DecodeError, RecursionError):
@@ -110,27 +94,11 @@ class Translator:
         else:
             # Thoughts, signatures and citations have other fields.
             text = said.text
-        if not text:
-            return None
-        if self._half or not text.isascii():
-            text, self._half = surrogates.meet(self._half, text)
-        return Delta(text=text) if text else None
+        return self._text(text)
 
-    def end(self) -> list[Output]:
-        """What is left to say when the stream is over; at last Completed.
-
-        Raises:
-            ProviderError: the message never stopped.
-        """
-        if not self.done and self._finish is None:
-            raise ProviderError(ENDED_EARLY, retryable=True)
-        left: list[Output] = [Delta(text="\ufffd")] if self._half else []
-        left += (call.whole(index) for index, call in sorted(self._calls.items()))
-        if self._counts:
-            left.append(self._usage())
-        finish = self._finish or ("tool_use" if self._calls else "end_turn")
-        left.append(Completed(finish_reason=_FINISH.get(finish, finish)))
-        return left
+    def _gathered(self) -> list[Output]:
+        calls = [call.whole(index) for index, call in sorted(self._calls.items())]
+        return [*calls, self._usage()] if self._counts else [*calls]
 
     def _usage(self) -> Usage:
         counts = dict(self._counts)

@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -15,9 +14,9 @@ import aiohttp
 import structlog
 
 from gateway.errors import ProviderError
-from gateway.events import Delta
 from gateway.providers import Output
 from gateway.providers.dialect import BROKEN, UNREACHABLE, failure, retry_after_s
+from gateway.providers.translation import Translation
 from gateway.sse import Decoder, EventTooLarge
 from gateway.trace import Trace
 
@@ -138,32 +137,6 @@ def environment_proxy(url: str) -> str | None:
     parts = urlsplit(url)
     bypassed = proxy_bypass(parts.hostname or "")
     return None if bypassed else getproxies().get(parts.scheme)
-
-
-class Translation(Protocol):
-    """What a dialect makes of one streamed answer.
-
-    Attributes:
-        done: the provider said that this was all; nothing can follow.
-    """
-
-    done: bool
-
-    def feed(self, data: bytes) -> Delta | None:
-        """Read the data of one event; the text in it, if any.
-
-        Raises:
-            ProviderError: it is not JSON, or it reports an error.
-        """
-        ...
-
-    def end(self) -> list[Output]:
-        """What is left to say when the stream is over; at last Completed.
-
-        Raises:
-            ProviderError: the provider never said that it had finished.
-        """
-        ...
 
 
 async def read(

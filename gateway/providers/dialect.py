@@ -9,19 +9,18 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import structlog
 
 from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
-from gateway.events import Completed, Delta, Logprobs, ToolCall, Usage
+from gateway.events import Delta, Logprobs, ToolCall, Usage
 from gateway.messages import Message, Request
 from gateway.providers import Output, surrogates
+from gateway.providers.translation import Translation, decode_leniently, error_type
 
 BROKEN = "The connection to the AI service broke off."
-ENDED_EARLY = "The AI service's stream ended early."
-NOT_JSON = "The AI service sent something that is not JSON."
 REFUSED_KEY = "The provider refused our credentials."
 REPORTED = "The AI service reported an error in mid-stream."
 UNREACHABLE = "The AI service cannot be reached."
@@ -37,8 +36,6 @@ _SAMPLING = (
     *("temperature", "top_p", "frequency_penalty", "presence_penalty", "stop"),
     *("logit_bias", "logprobs", "top_logprobs"),
 )
-
-T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -151,30 +148,19 @@ class _Chunk(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Chunk).decode
 
 
-class Translator:
-    """Turns the chunks of one streamed answer into events.
+class Translator(Translation):
+    """Turns the chunks of one streamed answer into events."""
 
-    Attributes:
-        done: the provider said `[DONE]`; nothing can follow.
-    """
-
-    __slots__ = ("_calls", "_finish", "_half", "_tokens", "_usage", "done")
+    __slots__ = ("_calls", "_tokens", "_usage")
 
     def __init__(self) -> None:
-        self.done = False
+        super().__init__(_FINISH)
         self._calls: dict[int, _Call] = {}
-        self._finish: str | None = None
         self._usage: _Usage | None = None
         self._tokens = _Tokens()
-        # A high surrogate whose other half is still to come.
-        self._half = ""
 
     def feed(self, data: bytes) -> Delta | None:
-        """Read one chunk; the text in it, if any.
-
-        Raises:
-            ProviderError: it is not JSON, or it reports an error.
-        """
+        """Read one chunk; the text in it, if any."""
         try:
             chunk = _decode(data)
         except (msgspec.DecodeError, RecursionError):
@@ -199,30 +185,15 @@ class Translator:
         if said.tool_calls:
             self._read_calls(said.tool_calls)
         # A model that refuses does so in words of their own field.
-        text = said.content or said.refusal
-        if not text:
-            return None
-        if self._half or not text.isascii():
-            text, self._half = surrogates.meet(self._half, text)
-        return Delta(text=text) if text else None
+        return self._text(said.content or said.refusal)
 
-    def end(self) -> list[Output]:
-        """What is left to say when the stream is over; at last Completed.
-
-        Raises:
-            ProviderError: the provider never said that it had finished.
-        """
-        if self._finish is None and not self.done:
-            raise ProviderError(ENDED_EARLY, retryable=True)
-        left: list[Output] = [Delta(text="\ufffd")] if self._half else []
-        left += (call.whole(index) for index, call in sorted(self._calls.items()))
-        left += self._tokens.whole()
+    def _gathered(self) -> list[Output]:
+        calls = [call.whole(index) for index, call in sorted(self._calls.items())]
+        gathered: list[Output] = [*calls, *self._tokens.whole()]
         if self._usage is not None:
             prompt, completion = self._usage.prompt_tokens, self._usage.completion_tokens
-            left.append(Usage(prompt_tokens=prompt or 0, completion_tokens=completion or 0))
-        finish = self._finish or ("tool_calls" if self._calls else "stop")
-        left.append(Completed(finish_reason=_FINISH.get(finish, finish)))
-        return left
+            gathered.append(Usage(prompt_tokens=prompt or 0, completion_tokens=completion or 0))
+        return gathered
 
     def _read_rarities(self, chunk: _Chunk | _Groq) -> None:
         if chunk.error is not None:
@@ -283,22 +254,3 @@ class _Call:
             name=surrogates.join(self.name),
             arguments=surrogates.join("".join(self.arguments)),
         )
-
-
-def decode_leniently(data: bytes, kind: type[T]) -> T:
-    """What msgspec refused: it may hold half a surrogate pair, which JSON allows.
-
-    Raises:
-        ProviderError: it is not JSON, or nothing of that kind.
-    """
-    try:
-        return msgspec.convert(json.loads(data, parse_constant=lambda _: None), kind)
-    except (ValueError, RecursionError):
-        _log.warning("provider_sent_malformed_chunk", size_bytes=len(data))
-        raise ProviderError(NOT_JSON, retryable=True) from None
-
-
-def error_type(error: Any) -> str:
-    """The provider's word for the kind of error, short enough to log."""
-    kind = error.get("type") or error.get("code") if isinstance(error, dict) else None
-    return str(kind)[:40]

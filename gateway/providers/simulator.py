@@ -27,8 +27,9 @@ from gateway.errors import ProviderError, ProviderRefused
 from gateway.events import Completed, Delta, ToolCall, Usage
 from gateway.messages import Request, estimate_tokens
 from gateway.providers import Output
-from gateway.providers.dialect import BROKEN, ENDED_EARLY, REPORTED, failure
+from gateway.providers.dialect import BROKEN, REPORTED, failure
 from gateway.providers.simulator_texts import text_of
+from gateway.providers.translation import ENDED_EARLY
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=100_000)]

@@ -1,0 +1,97 @@
+"""What every dialect makes of one streamed answer: its text, its calls, its end. Pure."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+
+from gateway.errors import ProviderError
+from gateway.events import Completed, Delta, ToolCall
+from gateway.providers import Output, surrogates
+
+ENDED_EARLY = "The AI service's stream ended early."
+NOT_JSON = "The AI service sent something that is not JSON."
+
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+
+
+class Translation(ABC):
+    """Turns the events of one streamed answer into ours.
+
+    Attributes:
+        done: the provider said that this was all; nothing can follow.
+    """
+
+    __slots__ = ("_finish", "_finishes", "_half", "done")
+
+    def __init__(self, finishes: Mapping[str, str]) -> None:
+        """Begin with nothing said.
+
+        Args:
+            finishes: the provider's own words for the end, in OpenAI's.
+        """
+        self.done = False
+        self._finishes = finishes
+        # Why the answer ended, as the provider has it.
+        self._finish: str | None = None
+        # A high surrogate whose other half is still to come.
+        self._half = ""
+
+    @abstractmethod
+    def feed(self, data: bytes) -> Delta | None:
+        """Read the data of one event; the text in it, if any.
+
+        Raises:
+            ProviderError: it is not JSON, or it reports an error.
+        """
+
+    @abstractmethod
+    def _gathered(self) -> list[Output]:
+        """What came in pieces, and is whole at the end: the calls, and then the figures."""
+
+    def _text(self, text: str | None) -> Delta | None:
+        """The characters that are whole by now."""
+        if not text:
+            return None
+        if self._half or not text.isascii():
+            text, self._half = surrogates.meet(self._half, text)
+        return Delta(text=text) if text else None
+
+    def end(self) -> list[Output]:
+        """What is left to say when the stream is over; at last Completed.
+
+        Raises:
+            ProviderError: the provider never said that it had finished.
+        """
+        if self._finish is None and not self.done:
+            raise ProviderError(ENDED_EARLY, retryable=True)
+        left: list[Output] = [Delta(text="\ufffd")] if self._half else []
+        left += self._gathered()
+        calls = any(isinstance(output, ToolCall) for output in left)
+        finish = self._finish or ("tool_calls" if calls else "stop")
+        left.append(Completed(finish_reason=self._finishes.get(finish, finish)))
+        return left
+
+
+def decode_leniently(data: bytes, kind: type[T]) -> T:
+    """What msgspec refused: it may hold half a surrogate pair, which JSON allows.
+
+    Raises:
+        ProviderError: it is not JSON, or nothing of that kind.
+    """
+    try:
+        return msgspec.convert(json.loads(data, parse_constant=lambda _: None), kind)
+    except (ValueError, RecursionError):
+        _log.warning("provider_sent_malformed_chunk", size_bytes=len(data))
+        raise ProviderError(NOT_JSON, retryable=True) from None
+
+
+def error_type(error: Any) -> str:
+    """The provider's word for the kind of error, short enough to log."""
+    kind = error.get("type") or error.get("code") if isinstance(error, dict) else None
+    return str(kind)[:40]
