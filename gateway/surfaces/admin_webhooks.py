@@ -11,7 +11,7 @@ from gateway.errors import Conflict, InvalidRequest, NotFound, UnsupportedMediaT
 from gateway.jobs import is_job_id
 from gateway.outbox import Outbox, place_of
 from gateway.surfaces.door import Door, answer
-from gateway.surfaces.record import PAGING, before_of, limit_of, shape, text_of, written
+from gateway.surfaces.record import PAGING, before_of, limit_of, shape, text_of, word_of, written
 from gateway.surfaces.route import JOB_ID, Access, Parameter, Reply, Route
 from gateway.webhooks import Delivery, DeliveryState
 
@@ -110,7 +110,7 @@ class AdminWebhooks:
         limit = limit_of(request)
         found = await self._outbox.deliveries(
             tenant=text_of(request, "app"),
-            state=_state(request),
+            state=word_of(request, "state", DeliveryState),
             before=before_of(request),
             limit=limit + 1,
         )
@@ -166,15 +166,6 @@ def delivery_item(delivery: Delivery) -> DeliveryItem:
 def _bare(url: str) -> str:
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def _state(request: web.Request) -> DeliveryState | None:
-    name = request.query.get("state")
-    if not name:
-        return None
-    if name not in set(DeliveryState):
-        raise InvalidRequest(f"state is one of {', '.join(DeliveryState)}.", field="state")
-    return DeliveryState(name)
 
 
 def _unknown() -> NotFound:

@@ -5,9 +5,8 @@
 
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Annotated, Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
-import msgspec
 from aiohttp import web
 
 from gateway.conversations import (
@@ -23,20 +22,12 @@ from gateway.errors import GatewayError, InvalidRequest, NotFound
 from gateway.jobs import Job, State
 from gateway.messages import Message
 from gateway.surfaces.door import Desk, Door, answer
+from gateway.surfaces.record import PAGING, limit_of
 from gateway.surfaces.route import Access, Parameter, Reply, Route
-
-_PAGE = 50
-_PAGE_MOST = 200
 
 _ID = Parameter("id", "path", "The id of a conversation.")
 _PLACE = (
-    Parameter(
-        "limit",
-        "query",
-        f"At most so many, {_PAGE} where nothing is said.",
-        Annotated[int, msgspec.Meta(ge=1, le=_PAGE_MOST)],
-    ),
-    Parameter("before", "query", "The `next` of an earlier page: what follows it."),
+    *PAGING,
     Parameter("user_id", "query", "Only this user's; a user's own token beats it."),
 )
 
@@ -129,7 +120,7 @@ class Archive:
     async def list(self, request: web.Request) -> web.Response:
         """The caller's own, the last changed first, a page at a time."""
         principal = self._desk.principal(request)
-        limit, before = _limit(request.query.get("limit")), _before(request.query.get("before"))
+        limit, before = limit_of(request), _before(request.query.get("before"))
         user = principal.user if principal.proven else request.query.get("user_id") or None
         found = await self._conversations.recent(principal.tenant.name, user, before, limit + 1)
         more = len(found) > limit
@@ -218,14 +209,6 @@ def _summarized(summary: Summary) -> ConversationSummary:
 
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _limit(text: str | None) -> int:
-    if not text:
-        return _PAGE
-    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 0 < int(text) <= _PAGE_MOST):
-        raise InvalidRequest(f"limit must be from 1 to {_PAGE_MOST}.", field="limit")
-    return int(text)
 
 
 def _written(place: Place) -> str:

@@ -1,8 +1,9 @@
 """Jobs as lists tell them, to operators and to those who made them; and what a list is asked."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from math import isfinite
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -14,6 +15,8 @@ from gateway.jobs import Job, State, is_job_id
 from gateway.messages import Message
 from gateway.surfaces.door import clean
 from gateway.surfaces.route import Parameter
+
+Word = TypeVar("Word", bound=StrEnum)
 
 _PAGE = 50
 _PAGE_MOST = 200
@@ -200,7 +203,7 @@ def wanted(request: web.Request, **of: Any) -> Filter:
         Filter(
             user=text_of(request, "user"),
             door=text_of(request, "door"),
-            state=_state(request),
+            state=word_of(request, "state", State),
             model=text_of(request, "model"),
             since=time_of(request, "since"),
             until=time_of(request, "until"),
@@ -222,13 +225,18 @@ def text_of(request: web.Request, name: str) -> str | None:
     return text
 
 
-def _state(request: web.Request) -> State | None:
-    name = request.query.get("state")
-    if not name:
+def word_of(request: web.Request, name: str, words: type[Word]) -> Word | None:
+    """A word of the query, one of a closed set; None where there is none.
+
+    Raises:
+        InvalidRequest: it is another.
+    """
+    word = request.query.get(name)
+    if not word:
         return None
-    if name not in set(State):
-        raise InvalidRequest(f"state is one of {', '.join(State)}.", field="state")
-    return State(name)
+    if word not in set(words):
+        raise InvalidRequest(f"{name} is one of {', '.join(words)}.", field=name)
+    return words(word)
 
 
 def time_of(request: web.Request, name: str) -> float | None:
