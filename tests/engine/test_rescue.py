@@ -228,7 +228,7 @@ async def test_a_held_job_is_held_again() -> None:
         assert rig.provider.calls == []
         assert (await rig.events(read))[-1] == Completed()
         await asyncio.sleep(11)
-        assert await rig.events(unread) == [Expired()]
+        assert await rig.events(unread) == [Expired(waited_for="its reader")]
         assert rig.counters() == {}
 
 
