@@ -76,6 +76,9 @@ async def exchange(origin: str, request: bytes) -> Answer:
             writer.write(request)
             status, headers = await read_head(reader)
             body = b"".join([piece async for piece in _body(reader, headers)])
+    except TimeoutError:
+        asked = request.partition(b"\r\n")[0].decode()
+        raise AssertionError(f"after {PATIENCE_S} s there is no answer to {asked}") from None
     finally:
         await shut(writer)
     return Answer(status, headers, body)

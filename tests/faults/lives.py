@@ -72,6 +72,6 @@ class Lives:
         """End it as kill -9 does, wherever it is. What it wrote holds no traceback."""
         await asyncio.to_thread(self._life.close)
 
-    async def idle(self, server: Server, within_s: float = 60.0) -> None:
+    async def idle(self, server: Server, within_s: float = 20.0) -> None:
         """Wait until nothing waits and nothing runs."""
         await wire.eventually(lambda: counters(server), (0, 0), within_s)

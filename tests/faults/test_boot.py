@@ -16,7 +16,7 @@ from gateway.stores.database import Database
 from gateway.stores.sqlite import SqliteStore
 from tests.e2e import wire
 from tests.e2e.calls import LONG
-from tests.e2e.servers import Server
+from tests.e2e.servers import CODE, Server, counters
 from tests.faults.chance import rng_of
 from tests.faults.lives import Lives
 
@@ -76,23 +76,37 @@ async def test_ten_thousand_open_jobs_go_on_in_order(provider: Server, tmp_path:
     """The process is soon there, and each job has the place that it would have had."""
     rng = rng_of("boot")
     left = await leave_behind(tmp_path / "data", rng)
-    async with Lives(tmp_path, provider.origin, rng, WORKERS="1") as lives:
-        await lives.begin()
+    settings = {"WORKERS": "1", "QUEUE_MAX_SIZE": str(2 * JOBS)}
+    async with Lives(tmp_path, provider.origin, rng, **settings) as lives:
+        server = await lives.begin()
+        newcomer = await ask_last(lives.origin)
         print(f"{JOBS} open jobs: ready after {lives.boots[0]:.2f} s")
 
         async def look(job_id: str) -> Any:
             return (await wire.get(lives.origin, f"/get_request/{job_id}")).json()
 
-        async def status() -> Any:
-            return (await look(left.waiting[0]))["status"]
-
-        # The one worker has the first of them.
-        await wire.eventually(status, "processing")
-        places = sorted(rng.sample(range(1, len(left.waiting)), LOOKS))
-        found = [(await look(left.waiting[place])).get("position") for place in places]
-        assert found == places
+        # The one worker has one of them, which never ends; the newcomer waits too.
+        await wire.eventually(lambda: counters(server), (len(left.waiting), 1))
+        # What is over has given its turns back, and the newcomer has these.
+        last = len(left.waiting) - OVER
+        place = (await look(newcomer)).get("position", 0)
+        assert place >= last, f"what came when it listened has place {place}"
+        places = [0, *sorted(rng.sample(range(1, last), LOOKS))]
+        found = [(await look(left.waiting[place])).get("position", 0) for place in places]
+        assert found == places, "what waits is out of order"
         for job_id in left.over:
-            assert (await look(job_id))["error_code"] == "AI_SERVICE_ERROR"
-        health = (await wire.get(lives.origin, "/health")).json()
-        assert health["queue_size"] == len(left.waiting) - 1
+            said = await look(job_id)
+            assert said.get("error_code") == "AI_SERVICE_ERROR", f"it was to be over: {said}"
         assert lives.boots[0] < BOOT_S
+
+
+async def ask_last(origin: str) -> str:
+    """The id of a new job, which comes when the process listens and has the lowest priority."""
+    asked = {
+        "app_code": CODE, "request_type": "ask", "request": "hi", "priority": 9,
+        "model": "together/echo?stall=0",
+    }  # fmt: skip
+    answer = await wire.post(origin, "/ai_request", asked)
+    assert answer.status == 200, answer
+    job_id: str = answer.json()["request_id"]
+    return job_id

@@ -24,6 +24,11 @@ WORKERS = "60"
 ENDLESS = "together/lorem?first=0.1&gap=0.02&tokens=100000"
 BRIEF = "together/echo?first=0.05&gap=0.005"
 ALONE = 20
+# What is answered to a cancel, by how the job has ended.
+TOLD = {
+    "CANCELLED": {"Request cancelled", "Request is already over: cancelled"},
+    "complete": {"Request is already over: completed"},
+}
 # The provider's connection, after the answer that says that the job is cancelled.
 CLOSED_S = 1.0
 
@@ -50,6 +55,7 @@ async def ask(origin: str, inbox: Inbox, name: str, rng: Random) -> str:
     return calls.job_id_of(await calls.init(origin, inbox, model, prompt, name))
 
 
+@pytest.mark.timeout(600 if LONG else 120)
 async def test_five_hundred_cancels(provider: Server, inbox: Inbox, lives: Lives) -> None:
     """In the queue, at its claim, before its first word, in mid-stream, as it ends, twice at once:
     one terminal event, one callback, and every counter is back at zero."""
@@ -57,6 +63,7 @@ async def test_five_hundred_cancels(provider: Server, inbox: Inbox, lives: Lives
     rng = rng_of("five hundred cancels")
     turns = iter(range(CANCELS))
     asked: dict[str, str] = {}
+    told: dict[str, set[str]] = {}
 
     async def take_turns() -> None:
         for turn in turns:
@@ -64,7 +71,8 @@ async def test_five_hundred_cancels(provider: Server, inbox: Inbox, lives: Lives
             job_id = asked[f"n{turn}"] = await ask(lives.origin, inbox, f"n{turn}", mine)
             await asyncio.sleep(mine.choice([0, mine.uniform(0, 0.2), mine.uniform(0, 1.0)]))
             times = mine.choice([1, 1, 2])
-            await asyncio.gather(*(cancel(lives.origin, job_id) for _ in range(times)))
+            cancels = (cancel(lives.origin, job_id) for _ in range(times))
+            told[f"n{turn}"] = set(await asyncio.gather(*cancels))
 
     async with asyncio.TaskGroup() as callers:
         for _ in range(AT_ONCE):
@@ -80,8 +88,9 @@ async def test_five_hundred_cancels(provider: Server, inbox: Inbox, lives: Lives
         said = json.loads(frame.data)
         end = said.get("code", "complete")
         ends[end] += 1
-        told = inbox.bodies[name]
-        assert told.get("error", {}).get("code", "complete") == end, (told, said)
+        assert told[name] <= TOLD[end], f"{name} ended as {end}"
+        body = inbox.bodies[name]
+        assert body.get("error", {}).get("code", "complete") == end, (body, said)
     print(dict(ends))
     assert set(ends) == {"CANCELLED", "complete"}, "it has to be tried while jobs end, too"
     assert inbox.posts == Counter(asked.keys())
@@ -98,7 +107,8 @@ async def test_a_cancel_leaves_the_provider_at_once(
     for number in range(ALONE):
         url = await calls.init(lives.origin, inbox, ENDLESS, "hi", f"alone{number}")
         await wire.eventually(lambda: open_streams(provider), 1, every_s=0.01)
-        await cancel(lives.origin, calls.job_id_of(url))
+        told = await cancel(lives.origin, calls.job_id_of(url))
+        assert told == "Request cancelled"
         began = time.monotonic()
         await wire.eventually(lambda: open_streams(provider), 0, every_s=0.01)
         took_s.append(time.monotonic() - began)

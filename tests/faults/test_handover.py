@@ -48,12 +48,13 @@ async def not_ready(lives: Lives, server: Server, since: float) -> float:
     return at - since
 
 
-@pytest.mark.timeout(300 if LONG else 90)
+@pytest.mark.timeout(300 if LONG else 120)
 async def test_what_runs_is_finished_by_those_who_follow(
     provider: Server, inbox: Inbox, tmp_path: Path
 ) -> None:
     """With live streams, again and again: it is not ready at once, ends in time and well, and
-    spends no attempt: a job that is handed over more often than it may fail is whole in the end."""
+    spends no attempt: a job that is handed over more often than it may fail, and then loses its
+    process, is whole in the end."""
     rng = rng_of("handover")
     settings = {"DRAIN_TIMEOUT": str(DRAIN_S), "WORKERS": str(STREAMS)}
     async with Lives(tmp_path, provider.origin, rng, **settings) as lives:
@@ -68,17 +69,25 @@ async def test_what_runs_is_finished_by_those_who_follow(
             after_s = await not_ready(lives, server, began)
             code, took_s = await stopped(server)
             print(f"not ready after {1000 * after_s:.0f} ms, ended after {took_s:.2f} s")
-            assert (code, took_s < DRAIN_S + SLACK_S) == (0, True)
+            assert code == 0
+            assert took_s < DRAIN_S + SLACK_S
             assert after_s < NOT_READY_S
             await wire.eventually(lambda: open_streams(provider), 0)
             await lives.kill()
             server = await lives.begin()
+        await wire.eventually(lambda: open_streams(provider), STREAMS)
+        await lives.kill()
+        await lives.begin()
         await callers.served()
         await inbox.arrived(len(callers.owed))
         print(f"{len(callers.accepted)} jobs: {dict(callers.ends)}, attempts {callers.attempts}")
-        assert {how for _, how in callers.ends} == {"completed"}
+        polled = STREAMS // 10
+        assert callers.ends == {
+            ("polled", "completed"): polled,
+            ("text", "completed"): STREAMS - polled,
+        }
         assert inbox.posts == Counter(callers.owed)
-        assert min(callers.attempts) > HANDOVERS
+        assert min(callers.attempts) > HANDOVERS + 1
 
 
 async def test_a_second_signal_hands_over_at_once(
@@ -97,7 +106,8 @@ async def test_a_second_signal_hands_over_at_once(
         await server.printed("drain_started")
         server.send(signal.SIGTERM)
         code, took_s = await stopped(server)
-        assert (code, took_s < SLACK_S) == (0, True)
+        assert code == 0
+        assert took_s < SLACK_S
         await lives.kill()
         await lives.begin()
         await callers.served()
