@@ -8,7 +8,7 @@ import pytest
 
 from gateway.engine.hub import Channel, Hub, over, read
 from gateway.errors import CursorConflict
-from gateway.events import Completed, Delta, Event, Restarted, Started
+from gateway.events import Completed, Delta, Event, Restarted, Started, ToolCall
 from gateway.log import START, Cursor, EventLog
 from tests.engine.virtual_clock import jumping, settle
 
@@ -204,6 +204,17 @@ def test_an_attempt_that_showed_nothing_voids_nothing() -> None:
     assert (reader.stop, reader.end) == (None, 2)
 
 
+def test_an_attempt_that_only_called_a_tool_is_void_too() -> None:
+    """An exact reader does not go on behind a call that is made again."""
+    channel = Hub().open(JOB)
+    channel.begin(1)
+    channel.publish(ToolCall(id="c1", name="add", arguments="{}"))
+    reader = channel.subscribe(START, print, exact=True)
+    channel.begin(2)
+    channel.log.append(Restarted(reason="lost"))
+    assert (reader.stop, reader.end) == (1, 1)
+
+
 def test_a_channel_stays_while_it_is_of_use() -> None:
     """It goes with its last reader once the job is over; leaving twice is leaving once."""
     emptied: list[str] = []
@@ -239,6 +250,19 @@ async def test_a_closed_hub_ends_all_reading() -> None:
     hub.close()
     assert await asyncio.gather(*readers) == [[Started()]] * 3
     assert hub.readers == 0
+
+
+@jumping
+async def test_whoever_joins_a_closed_hub_gets_what_there_is() -> None:
+    """A reader who comes while the process stops does not wait for what never comes."""
+    hub = Hub()
+    hub.close()
+    log = EventLog()
+    log.begin(1)
+    log.append(Started())
+    async with asyncio.timeout(1):
+        assert [event async for _, event in read(hub.join(JOB, log))] == [Started()]
+        await over(hub.open("another job"))
 
 
 @jumping

@@ -212,6 +212,27 @@ async def test_a_cancelled_get_loses_nothing() -> None:
 
 
 @jumping
+async def test_a_raised_cap_is_used_at_once() -> None:
+    """A worker that waits need not wait for another job to end or to come."""
+    queue = Queue(capacity=10, workers=2)
+    queue.enqueue("first", "a", cap=1)
+    queue.enqueue("second", "a", cap=1)
+    await queue.get()
+    getter = asyncio.create_task(queue.get())
+    await settle()
+    waited = not getter.done()
+    queue.recap("a", 2)
+    assert (waited, (await getter).job_id) == (True, "second")
+
+
+def test_one_worker_runs_background_jobs_too() -> None:
+    """A share of a single worker is that worker, and not none."""
+    queue = Queue(capacity=10, workers=1)
+    ticket = queue.enqueue("job", "a", lane=Lane.BACKGROUND)
+    assert queue.get_nowait() == ticket
+
+
+@jumping
 async def test_a_paused_queue_keeps_what_it_has() -> None:
     """While it is paused nothing is given out, and nothing is lost."""
     queue = Queue(capacity=10, workers=2)
@@ -239,6 +260,15 @@ def test_a_full_queue_refuses() -> None:
     assert (has_room, refused.value.retryable, refused.value.retry_after_s) == (False, True, 3.0)
     queue.unreserve()
     queue.reserve()
+
+
+def test_a_refusal_never_says_to_come_back_at_once() -> None:
+    """However quick the runs are."""
+    queue = Queue(capacity=0, workers=100)
+    queue.observe(0.1)
+    with pytest.raises(QueueFull) as refused:
+        queue.reserve()
+    assert refused.value.retry_after_s == 1.0
 
 
 def test_the_wait_follows_what_runs_take() -> None:

@@ -6,10 +6,12 @@ import pytest
 
 from gateway.engine.bounds import Timeouts
 from gateway.engine.turns import Turns
+from gateway.errors import ProviderError, ProviderRefused
 from gateway.events import Failed
 from gateway.jobs import State
 from tests.engine.rig import Rig
 from tests.engine.scripted import HELLO
+from tests.engine.slow_store import SlowStore
 from tests.engine.virtual_clock import jumping, settle
 
 PACED = {"requests_per_minute": {"scripted": 30}}
@@ -56,6 +58,31 @@ async def test_who_leaves_the_line_moves_it_up() -> None:
         assert (await rig.ended(second)).state is State.CANCELLED
         assert (await rig.ended(third)).state is State.COMPLETED
         assert rig.at() == pytest.approx(2.0)
+
+
+@jumping
+async def test_each_question_takes_a_turn() -> None:
+    """Also that of a job that failed on the turn it had waited for."""
+    broken = ProviderError("Broken.", retryable=True)
+    async with Rig(bounds=PACED, a=[HELLO, [broken], HELLO]) as rig:
+        _, second = [await rig.submit("a") for _ in range(2)]
+        assert (await rig.ended(second)).state is State.COMPLETED
+        assert [at for at, _ in rig.provider.calls] == pytest.approx([0.0, 2.0, 4.0])
+
+
+@jumping
+async def test_a_drain_does_not_wait_for_a_turn() -> None:
+    """A job whose fallback would be asked much later is left to the next process."""
+    store = SlowStore(lambda: 0.01, durable=True)
+    bounds = {"requests_per_minute": {"scripted": 1}}
+    async with Rig(store=store, bounds=bounds, a=[[3.0, ProviderRefused()]], b=[HELLO]) as rig:
+        job = await rig.submit("a", fallback_models=("b",))
+        await asyncio.sleep(1)
+        await rig.core.drain()
+        assert rig.at() == pytest.approx(3.0, abs=0.2)
+    kept = await store.get(job.id)
+    assert kept is not None
+    assert (kept.state, kept.failures) == (State.QUEUED, 0)
 
 
 @jumping
