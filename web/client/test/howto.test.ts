@@ -20,6 +20,7 @@ let site: Server;
 let origin: string;
 let folder: string;
 let text: string;
+let refused = false;
 
 /** What stands on the page in that language, for this gateway. */
 const blocks = (language: string) =>
@@ -36,7 +37,8 @@ beforeAll(async () => {
     // The client is the one that is tested, not the one that was built last.
     const html = () => blocks("html")[0]?.replace(/"[^"]+\/static\/client.js"/, '"/client.js"');
     if (request.url === "/client.js") response.setHeader("Content-Type", "text/javascript");
-    response.end(token ? CODE : request.url === "/client.js" ? client : html());
+    const code = refused ? "no-such-code" : CODE;
+    response.end(token ? code : request.url === "/client.js" ? client : html());
   }).listen(0, "127.0.0.1");
   await new Promise((resolve) => site.once("listening", resolve));
   origin = `http://127.0.0.1:${(site.address() as { port: number }).port}`;
@@ -80,7 +82,11 @@ test("The page streams, is reloaded in the middle, goes on, and stops.", async (
   const browser = await launchChromium();
   try {
     const tab = await browser.newPage();
+    const errors: Error[] = [];
+    tab.on("pageerror", (error) => errors.push(error));
     await tab.goto(origin);
+    // There is nothing to stop yet.
+    await tab.getByText("Stop").click();
     const output = tab.locator("output");
     const shown = async () => (await output.textContent()) ?? "";
     await tab.getByText("Ask", { exact: true }).click();
@@ -94,6 +100,16 @@ test("The page streams, is reloaded in the middle, goes on, and stops.", async (
     await tab.waitForFunction("/^.{1,60}$/.test(document.querySelector('output').textContent)");
     await tab.getByText("Stop").click();
     await tab.getByText("Send the request again").waitFor();
+    // Two questions, one soon after the other: only the last is read.
+    await tab.getByText("Ask", { exact: true }).click();
+    await tab.waitForFunction("/^.{10,60}$/.test(document.querySelector('output').textContent)");
+    await tab.getByText("Ask", { exact: true }).click();
+    await tab.waitForFunction("document.querySelector('output').textContent.endsWith('happens.')");
+    expect((await shown()).split(ANSWER)).toHaveLength(2);
+    refused = true;
+    await tab.getByText("Ask", { exact: true }).click();
+    await tab.getByText("Sign in again").waitFor();
+    expect(errors).toEqual([]);
   } finally {
     await browser.close();
   }

@@ -79,6 +79,18 @@ test.each(["bundler", "nodenext"])("Its types serve a user who resolves as %s.",
   expect(stdout).toBe("");
 });
 
+test("What is packed from a checkout is all of it.", async () => {
+  // As in a checkout, where nothing was built yet.
+  await rm(here("../dist"), { recursive: true, force: true });
+  // The settings of the folder that the tests run in are handed down to it, and run nothing.
+  const env = { ...process.env, npm_config_ignore_scripts: "false" };
+  const { stdout } = await run("npm", ["pack", "--dry-run", "--json"], { cwd: here(".."), env });
+  const packed = JSON.parse(stdout.slice(stdout.indexOf("[\n")))[0].files as { path: string }[];
+  const names = packed.map(({ path }) => path);
+  for (const name of ["LICENSE", "README.md", "package.json", "dist/index.js", "dist/index.d.ts"])
+    expect(names).toContain(name);
+});
+
 test("It has the gateway's version, and depends on nothing.", async () => {
   const described = JSON.parse(await readFile(here("../package.json"), "utf-8"));
   const gateway = await readFile(here("../../../gateway/__init__.py"), "utf-8");
