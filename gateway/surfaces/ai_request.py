@@ -23,10 +23,8 @@ from gateway.errors import (
     NotFound,
     OverBudget,
     RateLimited,
-    TooLarge,
     Unauthenticated,
     Unavailable,
-    UnsupportedMediaType,
     UnsupportedRequestType,
 )
 from gateway.jobs import Callback, Job, Lane, OnFailure, State
@@ -175,8 +173,9 @@ class JobQueue:
                     self.cancel,
                     Access.CANCEL,
                     (Reply(200, "It is over.", (Accepted,), job=True),),
-                    parameters=(JOB_ID,),
-                    refuses=(InvalidRequest, UnsupportedMediaType, TooLarge, JobNotFound),
+                    Body(Caller, {"app_code": _EXAMPLE["app_code"]}, required=False),
+                    (JOB_ID,),
+                    (JobNotFound,),
                 ),
             ],
         )

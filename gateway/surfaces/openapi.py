@@ -191,7 +191,7 @@ class _Schemas:
             kinds = component["properties"][name]["anyOf"]
             given = [each for each in kinds if each != {"type": "null"}]
             component["properties"][name] = given[0] if len(given) == 1 else {"anyOf": given}
-        component["required"] = list(body.needs)
+            component.setdefault("required", []).append(name)
 
 
 class _Documented(NamedTuple):
@@ -315,7 +315,7 @@ def _parameter(parameter: Parameter, schemas: _Schemas) -> Item:
 
 def _body(body: Body, schemas: _Schemas) -> Item:
     content = {"schema": schemas.one_of((body.kind,)), "example": body.example}
-    return {"required": True, "content": {"application/json": content}}
+    return {"required": body.required, "content": {"application/json": content}}
 
 
 def _reply(reply: Reply, schemas: _Schemas) -> Item:

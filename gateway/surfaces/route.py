@@ -46,11 +46,13 @@ class Body(NamedTuple):
         example: one that is accepted.
         needs: the fields that must be there. The struct lets them be absent, so that who asks is
             looked at before what is asked.
+        required: there must be a body.
     """
 
     kind: type[msgspec.Struct]
     example: Mapping[str, Any]
     needs: tuple[str, ...] = ()
+    required: bool = True
 
 
 class Reply(NamedTuple):

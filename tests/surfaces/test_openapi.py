@@ -66,12 +66,24 @@ async def test_every_operation_has_a_name_and_a_sentence_of_its_own(told: Any) -
 async def test_every_body_has_an_example_that_fits(told: Any) -> None:
     """The example of a body is one that its schema takes, and without what it needs, none."""
     bodies = [each["requestBody"] for each in operations(told).values() if "requestBody" in each]
-    assert len(bodies) == 9
+    assert len(bodies) == 10
     for body in bodies:
         content = body["content"]["application/json"]
         fits = OAS31Validator({**told, **content["schema"]}).is_valid
         assert fits(content["example"])
-        assert not fits({})
+        assert fits({}) is not body["required"]
+
+
+async def test_who_cancels_may_say_so_in_a_body(told: Any) -> None:
+    """By the app's code, where no header has one; there need be no body."""
+    body = operations(told)["POST /cancel_request/{id}"]["requestBody"]
+    content = {
+        "schema": {"$ref": "#/components/schemas/Caller"},
+        "example": {"app_code": "abc123hash"},
+    }
+    assert body == {"required": False, "content": {"application/json": content}}
+    code = told["components"]["schemas"]["Caller"]["properties"]["app_code"]
+    assert code["anyOf"] == [{"type": "string"}, {"type": "null"}]
 
 
 async def test_who_may_ask_is_told(told: Any) -> None:
