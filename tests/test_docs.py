@@ -118,6 +118,8 @@ def test_every_block_is_run_or_plainly_not(name: str) -> None:
         "metrics": {"bash", "yaml"},
         # By web/client/test/howto.test.ts.
         "browser-client": {"html", "js"},
+        # By web/test/howto.test.ts.
+        "fetch-and-websocket": {"js"},
         # Each by a file of tests of its own.
         "systemd": {"bash"},
         "nginx": {"bash"},
