@@ -35,6 +35,9 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
+# How many questions it remembers to have refused; the oldest are forgotten beyond this.
+_MOST_REFUSED = 1000
+
 # White space belongs to the word after it, so that the tokens joined are the text.
 _TOKEN = re.compile(r"\s*\S+|\s+\Z")
 
@@ -209,12 +212,12 @@ class Simulator:
 
     def __init__(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._sleep = sleep
-        self._refused: Counter[tuple[str, str]] = Counter()
+        self._refused: Counter[int] = Counter()
 
     async def stream(self, request: Request, model: str) -> AsyncGenerator[list[Output], None]:
         """Play the script that `model` spells; see Provider.stream."""
         script, prompt = read_script(model), request.prompt
-        self._admit(script, (model, prompt))
+        self._admit(script, hash((model, prompt)))
         for step in script.plan(prompt, request.max_tokens, tool_names(request.tools)):
             await self._sleep(step.after_s)
             if isinstance(step.part, Fault):
@@ -222,11 +225,13 @@ class Simulator:
             else:
                 yield [step.part]
 
-    def _admit(self, script: Script, key: tuple[str, str]) -> None:
+    def _admit(self, script: Script, key: int) -> None:
         status = script.refusal(self._refused[key])
         if status is not None:
             if script.refuse is not None:
                 self._refused[key] += 1
+            if len(self._refused) > _MOST_REFUSED:
+                del self._refused[next(iter(self._refused))]
             raise failure(status, script.retry_after)
 
     async def _fail(self, fault: Fault) -> None:

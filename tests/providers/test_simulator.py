@@ -144,6 +144,19 @@ async def test_it_refuses_as_often_as_told() -> None:
     assert seen == [7.0, 7.0, None]
 
 
+async def test_it_does_not_remember_every_refusal() -> None:
+    """Callers may put any number of questions: the oldest is one it has never heard."""
+    simulator = Simulator(Sleeper())
+    refused = 0
+    for number in [*range(1001), *range(1001)]:
+        try:
+            async for _part in simulator.stream(ask(f"question {number}"), "echo?refuse=1"):
+                pass
+        except ProviderError:
+            refused += 1
+    assert refused == 2002
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "retryable"),
     [(400, ProviderRefused, False), (401, ProviderError, False), (503, ProviderError, True)],
