@@ -31,16 +31,6 @@ from gateway.surfaces.assistant_events import Frames, sse_event
 from gateway.surfaces.chat import ChatFramer
 from gateway.surfaces.stream import TextFramer
 
-# The assistant's events by their names, in the order in which a request comes to them.
-ASSISTANT: dict[str, Any] = {
-    "stage": data.StageData,
-    "status": data.StatusData,
-    "response_chunk": data.ChunkData,
-    "action": data.ActionData,
-    "restart": data.RestartData,
-    "complete": data.CompleteData,
-    "error": data.ErrorData,
-}
 _HEAD = """\
 # Events
 
@@ -95,7 +85,7 @@ def page() -> str:
     parts = {kind.__name__: kind for kind in (data.UsageData, data.TimingsData)}
     sections = [_sent(title, log) for title, log in _LOGS.items()]
     rows = [_row(str(kind.__struct_config__.tag), _struct(kind), kind) for kind in facts]
-    named = [_row(name, _typed(kind), kind) for name, kind in ASSISTANT.items()]
+    named = [_row(name, _typed(kind), kind) for name, kind in data.DATA.items()]
     named_parts = [_row(_json(kind), _typed(kind), kind) for kind in parts.values()]
     return "".join([_HEAD, *rows, _NAMED, *named, _PARTS, *named_parts, _SENT, *sections])
 

@@ -11,10 +11,19 @@ from gateway.errors import Conflict
 from gateway.surfaces.door import Desk, Door, answer
 from gateway.surfaces.overview import Overview, Overviews
 from gateway.surfaces.record import shape
-from gateway.surfaces.route import Access, Reply, Route
+from gateway.surfaces.route import Access, Events, Reply, Route
 from gateway.surfaces.sending import send
 
-_EVENTS = 'event: overview\ndata: {"uptime_s":12.5,"draining":false}\n\n'
+_EXAMPLE = """\
+event: overview
+data: {"uptime_s":12.5,"draining":false,"version":"1.0.0",\
+"queue":{"size":0,"capacity":1000,"oldest_wait_s":null,"apps":[]},\
+"workers":{"count":200,"busy":3},"readers":3,"providers":[],"breakers":[],\
+"callbacks":{"pending":0,"dead":0,"delivered":0,"oldest_pending_s":null},\
+"conversations":0,"disk":{"durable":true,"low":false}}
+
+"""
+_EVENTS = Events(_EXAMPLE, (("overview", Overview),))
 _CHUNK_BYTES = 256 * 1024
 
 # A copy of the database as it is now, open, and gone when it is closed.

@@ -12,13 +12,19 @@ from aiohttp import web
 from gateway.errors import InvalidRequest, UnknownModel
 from gateway.jobs import Job
 from gateway.messages import Message, Request
-from gateway.surfaces.chat_completion import ChunkFramer, TokenCount, completion_id, usage
+from gateway.surfaces.chat_completion import (
+    ChunkDelta,
+    ChunkFramer,
+    TokenCount,
+    completion_id,
+    usage,
+)
 from gateway.surfaces.direct import REFUSES, Direct
 from gateway.surfaces.door import Desk, answer, decode, text_field
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, repeat_of
-from gateway.surfaces.openai_error import OpenAIDoor, shape
-from gateway.surfaces.route import PRIORITY, Access, Body, Reply, Route
+from gateway.surfaces.openai_error import OpenAIDoor, OpenAIError, shape
+from gateway.surfaces.route import MESSAGE, PRIORITY, Access, Body, Events, Reply, Route
 from gateway.surfaces.status import ALIVE, Standing
 
 FORM = "ask"
@@ -79,6 +85,24 @@ class AskAnswer(TypedDict):
     choices: list[AnswerChoice]
 
 
+class AnswerPiece(TypedDict):
+    """The one choice, as far as a chunk tells it."""
+
+    delta: ChunkDelta
+    index: int
+    finish_reason: str | None
+
+
+class AskChunk(TypedDict):
+    """A piece of it; the last has a `finish_reason`."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    choices: list[AnswerPiece]
+
+
 _EXAMPLE = {
     "question": "What is the weather like today?",
     "history": [
@@ -90,7 +114,7 @@ _EXAMPLE = {
     "stream": False,
 }
 _CHUNK = 'data: {"id":"chatcmpl-…","object":"chat.completion.chunk","created":1679722042,'
-_EVENTS = "".join(
+_EXAMPLE_EVENTS = "".join(
     f'{_CHUNK}"model":"gpt-4","choices":[{{"delta":{delta},"index":0,"finish_reason":{finish}}}]}}\n\n'
     for delta, finish in (
         ('{"role":"assistant"}', "null"),
@@ -98,6 +122,7 @@ _EVENTS = "".join(
         ("{}", '"stop"'),
     )
 )
+_EVENTS = Events(_EXAMPLE_EVENTS, ((MESSAGE, AskChunk), (MESSAGE, OpenAIError)))
 _BODY = Body(AskRequest, _EXAMPLE, needs=("question",))
 _REPLY = Reply(200, "The answer, whole or as it is written.", (AskAnswer,), _EVENTS, job=True)
 

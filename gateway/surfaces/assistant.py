@@ -26,7 +26,7 @@ from gateway.events import Completed
 from gateway.jobs import Job, OnDisconnect, Owner, State
 from gateway.messages import Message, Request
 from gateway.modes import Mode, Modes
-from gateway.surfaces.assistant_data import ActionData, ErrorData, TimingsData, UsageData
+from gateway.surfaces.assistant_data import EVENTS, ActionData, ErrorData, TimingsData, UsageData
 from gateway.surfaces.assistant_events import (
     completed,
     fact,
@@ -130,20 +130,6 @@ _EXAMPLE = {
     "context": {"tempo": 120},
 }
 _SAYS = "The events `stage`, `status`, `response_chunk`, `action`, `complete` and `error`."
-_EVENTS = """\
-id: 1-0
-event: stage
-data: {"request_id":"…","stage":"processing"}
-
-id: 1-3
-event: response_chunk
-data: {"request_id":"…","text":"Brighter"}
-
-id: 1-5
-event: complete
-data: {"request_id":"…","mode":"edit","track_id":"track-1","response":"Brighter","actions":[]}
-
-"""
 
 
 class Assistant:
@@ -216,7 +202,7 @@ class Assistant:
                     "/assistant/stream/{id}",
                     self.stream,
                     Access.READ,
-                    (Reply(200, _SAYS, events=_EVENTS, job=True), CAUGHT_UP),
+                    (Reply(200, _SAYS, events=EVENTS, job=True), CAUGHT_UP),
                     parameters=PARAMETERS,
                     refuses=REFUSES,
                 ),

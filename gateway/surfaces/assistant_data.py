@@ -1,8 +1,9 @@
-"""What the assistant's events say: the types of their data, beside the `request_id` of each."""
+"""What the assistant's events say: the types of their data."""
 
 from typing import Any, Literal, NotRequired, TypedDict
 
 from gateway.jobs import State
+from gateway.surfaces.route import Events
 
 
 class StageData(TypedDict):
@@ -75,3 +76,36 @@ class ErrorData(TypedDict):
     code: str
     message: str
     retryable: bool
+
+
+class OfRequest(TypedDict):
+    """What the data of every event has beside its own."""
+
+    request_id: str
+
+
+# By their names, in the order in which a request comes to them.
+DATA: dict[str, Any] = {
+    "stage": StageData,
+    "status": StatusData,
+    "response_chunk": ChunkData,
+    "action": ActionData,
+    "restart": RestartData,
+    "complete": CompleteData,
+    "error": ErrorData,
+}
+_EXAMPLE = """\
+id: 1-0
+event: stage
+data: {"request_id":"…","stage":"processing"}
+
+id: 1-3
+event: response_chunk
+data: {"request_id":"…","text":"Brighter"}
+
+id: 1-5
+event: error
+data: {"request_id":"…","code":"TIMEOUT","message":"The AI service took too long.","retryable":true}
+
+"""
+EVENTS = Events(_EXAMPLE, tuple(DATA.items()), OfRequest)

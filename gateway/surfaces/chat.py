@@ -6,7 +6,7 @@ last event seen.
 
 import sys
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict
 from uuid import UUID
 
 import msgspec
@@ -21,11 +21,12 @@ from gateway.events import Completed, Delta, Event, Failed, Restarted, Usage, as
 from gateway.jobs import Job, OnDisconnect
 from gateway.log import START, Cursor
 from gateway.messages import Message, Request
-from gateway.surfaces.conversations import Archive, shape
+from gateway.surfaces.chat_completion import TokenCount, usage
+from gateway.surfaces.conversations import Archive, ChatFault, shape
 from gateway.surfaces.door import Desk, Door, clean, decode, text_field
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, repeat_of
-from gateway.surfaces.route import Access, Body, Reply, Route
+from gateway.surfaces.route import MESSAGE, Access, Body, Events, Reply, Route
 from gateway.surfaces.streams import CAUGHT_UP, PARAMETERS, REFUSES, Streams
 from gateway.tenants import Tenant
 
@@ -49,6 +50,29 @@ class ChatRequest(msgspec.Struct, frozen=True):
     user_id: str | None = None
 
 
+class ChatBegun(TypedDict):
+    """The first event: where the answer belongs, and who is asked."""
+
+    conversation_id: str | None
+    model: str
+
+
+class ChatPiece(TypedDict):
+    """More of the answer, its end, or, where it is `restarted`, its beginning anew."""
+
+    content: str
+    finished: bool
+    restarted: NotRequired[bool]
+    usage: NotRequired[TokenCount]
+
+
+class ChatBroken(TypedDict):
+    """There is no more of the answer."""
+
+    error: ChatFault
+    finished: Literal[True]
+
+
 _EXAMPLE = {
     "model": "llama-3.1-8b-instant",
     "user_prompt": "Explain quantum computing",
@@ -57,7 +81,7 @@ _EXAMPLE = {
     "save_conversation": True,
     "conversation_id": None,
 }
-_EVENTS = """\
+_EXAMPLE_EVENTS = """\
 id: 0-0
 data: {"conversation_id":"abc-123","model":"llama-3.1-8b-instant"}
 
@@ -71,6 +95,9 @@ id: 1-6
 data: {"content":"","finished":true}
 
 """
+_EVENTS = Events(
+    _EXAMPLE_EVENTS, ((MESSAGE, ChatBegun), (MESSAGE, ChatPiece), (MESSAGE, ChatBroken))
+)
 _REPLY = Reply(200, "The answer as it is written.", events=_EVENTS, job=True)
 
 
@@ -279,16 +306,22 @@ class ChatFramer:
             case Usage():
                 self._usage = event
             case Completed():
-                return _frame(cursor, {"content": "", "finished": True, **_used(self._usage)})
+                return self._end(cursor)
             case Restarted():
                 return self._restart(cursor)
         failed = as_failed(event)
         return _error(cursor, failed) if failed else b""
 
+    def _end(self, cursor: Cursor) -> bytes:
+        told: ChatPiece = {"content": "", "finished": True}
+        if self._usage is not None:
+            told["usage"] = usage(self._usage)
+        return _frame(cursor, told)
+
     def _restart(self, cursor: Cursor) -> bytes:
         """What was shown is void: only readers who saw some of it need to know."""
         shown, self._shown, self._usage = self._shown, False, None
-        told = {"content": "", "finished": False, "restarted": True}
+        told: ChatPiece = {"content": "", "finished": False, "restarted": True}
         return _frame(cursor, told) if shown else b""
 
 
@@ -297,28 +330,17 @@ CHAT = Format(FORM, ChatFramer)
 
 def frames(job: Job) -> Format:
     """The frames of one job: the first says which conversation it belongs to, and its model."""
-    told = {
+    told: ChatBegun = {
         "conversation_id": job.context.get("conversation_id"),
         "model": job.request.model,
     }
     return CHAT._replace(first=_frame(START, told))
 
 
-def _frame(cursor: Cursor, value: dict[str, Any]) -> bytes:
-    return sse.frame(_json(value), id=str(cursor))
+def _frame(cursor: Cursor, told: ChatBegun | ChatPiece | ChatBroken) -> bytes:
+    return sse.frame(_json(told), id=str(cursor))
 
 
 def _error(cursor: Cursor, failed: Failed) -> bytes:
-    told = {"code": failed.code, "message": failed.message}
-    return _frame(cursor, {"error": told, "finished": True})
-
-
-def _used(usage: Usage | None) -> dict[str, Any]:
-    if usage is None:
-        return {}
-    tokens = {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-    }
-    return {"usage": tokens}
+    fault: ChatFault = {"code": failed.code, "message": failed.message}
+    return _frame(cursor, {"error": fault, "finished": True})

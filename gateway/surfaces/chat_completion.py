@@ -4,7 +4,7 @@ https://platform.openai.com/docs/api-reference/chat/object
 https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import msgspec
 
@@ -45,6 +45,36 @@ class ChatCompletion(TypedDict):
     choices: list[CompletionChoice]
     usage: TokenCount
     system_fingerprint: None
+
+
+class ChunkDelta(TypedDict, total=False):
+    """What a chunk adds to the message: who speaks, more text, whole calls."""
+
+    role: Literal["assistant"]
+    content: str | None
+    refusal: None
+    tool_calls: list[dict[str, Any]]
+
+
+class ChunkChoice(TypedDict):
+    """The one choice, as far as a chunk tells it."""
+
+    index: int
+    delta: ChunkDelta
+    logprobs: Any
+    finish_reason: str | None
+
+
+class ChatCompletionChunk(TypedDict):
+    """A piece of OpenAI's object; the one with `usage`, where it is asked for, has no choice."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    system_fingerprint: None
+    choices: list[ChunkChoice]
+    usage: NotRequired[TokenCount | None]
 
 
 def completion_id(job: Job) -> str:

@@ -14,12 +14,12 @@ from gateway.engine.core import Principal
 from gateway.errors import InvalidRequest, UnknownModel
 from gateway.jobs import Job
 from gateway.messages import Message, Request
-from gateway.surfaces.chat_completion import ChatCompletion, ChunkFramer, whole
+from gateway.surfaces.chat_completion import ChatCompletion, ChatCompletionChunk, ChunkFramer, whole
 from gateway.surfaces.direct import REFUSES, Direct
 from gateway.surfaces.door import Desk, answer, decode
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, repeat_of
-from gateway.surfaces.openai_error import OpenAIDoor, shape
+from gateway.surfaces.openai_error import OpenAIDoor, OpenAIError, shape
 from gateway.surfaces.openai_request import (
     conversation,
     most_tokens,
@@ -27,7 +27,7 @@ from gateway.surfaces.openai_request import (
     refuse_unmakeable,
     sampling,
 )
-from gateway.surfaces.route import PRIORITY, Access, Body, Parameter, Reply, Route
+from gateway.surfaces.route import MESSAGE, PRIORITY, Access, Body, Events, Parameter, Reply, Route
 
 FORM = "openai"
 
@@ -87,9 +87,10 @@ _EXAMPLE = {
     "stream_options": {"include_usage": True},
 }
 _CHUNK = 'data: {"id":"chatcmpl-…","object":"chat.completion.chunk","created":1694268190,'
-_EVENTS = (
-    f'{_CHUNK}"model":"gpt-4o","choices":[{{"index":0,"delta":{{"content":"Hello"}},'
-    '"logprobs":null,"finish_reason":null}]}\n\ndata: [DONE]\n\n'
+_EVENTS = Events(
+    f'{_CHUNK}"model":"gpt-4o","system_fingerprint":null,"choices":[{{"index":0,"delta":{{"content":"Hello"}},'
+    '"logprobs":null,"finish_reason":null}]}\n\ndata: [DONE]\n\n',
+    ((MESSAGE, ChatCompletionChunk), (MESSAGE, OpenAIError), (MESSAGE, Literal["[DONE]"])),
 )
 _NAME = Parameter("id", "path", "The name of a model; it may have slashes.")
 

@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Any, NamedTuple, NotRequired, TypedDict, get_type_hints
+from typing import Any, Literal, NamedTuple, get_origin, get_type_hints
 
 import msgspec
 from aiohttp import web
@@ -29,7 +29,16 @@ from gateway.errors import (
 )
 from gateway.surfaces.budget import HEADER
 from gateway.surfaces.door import TOKEN_PARAMETER, Door, answer
-from gateway.surfaces.route import Access, Body, Parameter, Refusals, Reply, Route
+from gateway.surfaces.route import (
+    MESSAGE,
+    Access,
+    Body,
+    Events,
+    Parameter,
+    Refusals,
+    Reply,
+    Route,
+)
 from gateway.surfaces.status import shape
 
 Item = dict[str, Any]
@@ -103,15 +112,6 @@ _REFUSAL_HEADERS = {
     503: ("Retry-After", "RetryAfter"),
     507: ("Retry-After", "RetryAfter"),
 }
-
-
-class ServerSentEvent(TypedDict):
-    """One event of a stream: a schema of `text/event-stream` is that of each of its events."""
-
-    data: str
-    event: NotRequired[str]
-    id: NotRequired[str]
-    retry: NotRequired[int]
 
 
 class ApiDocument:
@@ -218,8 +218,10 @@ class _Documented(NamedTuple):
             yield parameter.kind
         for reply in self.route.replies:
             yield from reply.kinds
-            if reply.events:
-                yield ServerSentEvent
+            if reply.events is not None:
+                yield from (kind for _, kind in reply.events.data)
+                if reply.events.beside is not None:
+                    yield reply.events.beside
 
     def operation(self, schemas: _Schemas) -> Item:
         """The operation object."""
@@ -292,6 +294,23 @@ class _Documented(NamedTuple):
         return {**told, "content": {"application/json": content}}
 
 
+def _stream(events: Events, schemas: _Schemas) -> Item:
+    """The schema of an event stream, which is that of each of its events."""
+    told = [_event(name, kind, events.beside, schemas) for name, kind in events.data]
+    return told[0] if len(told) == 1 else {"anyOf": told}
+
+
+def _event(name: str, kind: Any, beside: Any, schemas: _Schemas) -> Item:
+    data = schemas.one_of((kind,))
+    if kind is not str and get_origin(kind) is not Literal:
+        if beside is not None:
+            data = {"allOf": [data, schemas.one_of((beside,))]}
+        data = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
+    named = {} if name == MESSAGE else {"event": {"const": name}}
+    fields = {**named, "id": {"type": "string"}, "data": data}
+    return {"type": "object", "properties": fields, "required": [*named, "data"]}
+
+
 def _error_of(door: Door) -> Any:
     """The type of a door's errors."""
     return get_type_hints(door.shape)["return"]
@@ -322,9 +341,9 @@ def _reply(reply: Reply, schemas: _Schemas) -> Item:
     content: Item = {}
     if reply.kinds:
         content["application/json"] = {"schema": schemas.one_of(reply.kinds)}
-    if reply.events:
-        schema = schemas.one_of((ServerSentEvent,))
-        content["text/event-stream"] = {"schema": schema, "example": reply.events}
+    if reply.events is not None:
+        schema = _stream(reply.events, schemas)
+        content["text/event-stream"] = {"schema": schema, "example": reply.events.example}
     if reply.media:
         content[reply.media] = {}
     told: Item = {"description": reply.says}

@@ -28,6 +28,7 @@ from gateway.surfaces.openai_request import (
     portable,
     sampling,
 )
+from gateway.surfaces.response_events import EVENTS
 from gateway.surfaces.response_object import (
     ECHOED,
     ResponseFramer,
@@ -36,7 +37,7 @@ from gateway.surfaces.response_object import (
     place_after,
     whole,
 )
-from gateway.surfaces.route import PRIORITY, Access, Body, Parameter, Reply, Route
+from gateway.surfaces.route import PRIORITY, Access, Body, Events, Parameter, Reply, Route
 from gateway.surfaces.streams import CAUGHT_UP
 from gateway.surfaces.streams import REFUSES as UNREADABLE
 
@@ -75,11 +76,13 @@ _EXAMPLE = {
     "input": "Write a very long novel about otters in space.",
     "background": True,
 }
-_EVENTS = """\
+_EXAMPLE_EVENTS = """\
 event: response.output_text.delta
-data: {"type":"response.output_text.delta","sequence_number":5,"delta":"Otters"}
+data: {"type":"response.output_text.delta","sequence_number":5,"item_id":"msg_…","output_index":0,\
+"content_index":0,"delta":"Otters","logprobs":[]}
 
 """
+_EVENTS = Events(_EXAMPLE_EVENTS, tuple(EVENTS.items()))
 _REPLY = Reply(200, "The response.", (ResponseObject,), _EVENTS, job=True)
 _ID = Parameter("id", "path", "The id of a response, or of the request that made it.")
 

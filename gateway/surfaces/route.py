@@ -55,12 +55,27 @@ class Body(NamedTuple):
     required: bool = True
 
 
+class Events(NamedTuple):
+    """A stream of server-sent events.
+
+    Attributes:
+        example: how some of them are sent.
+        data: what each says, after its name, which several may share: a type is that of its JSON,
+            `str` is any text, a literal that very text.
+        beside: what the JSON of each has, too.
+    """
+
+    example: str
+    data: tuple[tuple[str, Any], ...]
+    beside: Any = None
+
+
 class Reply(NamedTuple):
     """An answer that is no refusal.
 
     Attributes:
         kinds: what its JSON is, one of these; none where it has none.
-        events: an example of its event stream; "" where it is none.
+        events: what it says as a stream; None where it is none.
         media: what its bytes are, where they are neither.
         job: it names a job in `X-Request-Id`.
     """
@@ -68,7 +83,7 @@ class Reply(NamedTuple):
     status: int
     says: str
     kinds: tuple[Any, ...] = ()
-    events: str = ""
+    events: Events | None = None
     media: str = ""
     job: bool = False
 
@@ -97,4 +112,6 @@ PRIORITY = msgspec.Meta(
     description="0 is first, 9 is last; none is better than the app's own.",
     extra_json_schema={"minimum": 0, "maximum": 9},
 )
+# The name of an event that is sent without one.
+MESSAGE = "message"
 JOB_ID = Parameter("id", "path", "The id of a request, as the answer that made it names it.")

@@ -28,7 +28,7 @@ from gateway.surfaces.door import (
 )
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, digest, repeat_of
-from gateway.surfaces.route import Access, Body, Reply, Route
+from gateway.surfaces.route import MESSAGE, Access, Body, Events, Reply, Route
 from gateway.surfaces.streams import CAUGHT_UP, PARAMETERS, REFUSES, Streams
 from gateway.tenants import Tenant
 
@@ -81,7 +81,10 @@ _EXAMPLE = {
     "model": "gpt-4",
     "max_tokens": 4096,
 }
-_EVENTS = "id: 1-3\ndata: Hello\n\nid: 1-4\ndata:  world\n\nid: 1-6\ndata: [DONE]\n\n"
+_EVENTS = Events(
+    "id: 1-3\ndata: Hello\n\nid: 1-4\ndata:  world\n\nid: 1-6\ndata: [DONE]\n\n",
+    ((MESSAGE, str), ("error", StreamFault)),
+)
 
 
 class N8n:
