@@ -23,7 +23,9 @@ from gateway.supervisor import Supervisor, inherited
 
 log = structlog.get_logger(__name__)
 
-_KEEPALIVE_S = 30.0
+# Longer than proxies keep a connection idle (nginx and load balancers a minute, Caddy two): who
+# closes first must be they, or a POST meets a connection that is being closed, and is a 502.
+_KEEPALIVE_S = 150.0
 # What is still sent after a refusal is read for so long, and thrown away.
 _LINGERING_S = 2.0
 # After the logs are closed, handlers only say goodbye.

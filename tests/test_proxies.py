@@ -7,12 +7,12 @@ import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientSession, TCPConnector, ThreadedResolver, web
+from aiohttp import ClientSession, ServerDisconnectedError, TCPConnector, ThreadedResolver, web
 from aiohttp.abc import ResolveResult
 
 from gateway.doors import Patience
@@ -174,6 +174,49 @@ async def test_heartbeats_keep_a_silent_stream(
             await gateway.core.cancel(await gateway.job(job_id))
             (ended,) = [event async for event in event_source.events(response)]
             assert json.loads(ended.data)["code"] == "CANCELLED"
+
+
+@pytest.mark.parametrize("name", PROXIES)
+async def test_a_restart_ends_no_reading(
+    name: str,
+    certificate: Path,
+    caller: ClientSession,
+    unused_tcp_port_factory: Callable[[], int],
+) -> None:
+    """An EventSource that comes while no gateway listens sees no 502, at which it would give up:
+    it waits, or its connection is closed and it comes back. Other callers may see one.
+    """
+    port, front = unused_tcp_port_factory(), unused_tcp_port_factory()
+    app = web.Application()
+    app.router.add_get("/stream", _answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    async with (
+        before(name, f"http://127.0.0.1:{port}", certificate, front) as origin,
+        asyncio.TaskGroup() as group,
+    ):
+        reading = group.create_task(_read(caller, f"{origin}/stream"))
+        if name == "nginx":
+            # It comes back as EventSource would, and is not answered until there is a gateway.
+            assert await reading is None
+            async with caller.get(f"{origin}/stream") as response:
+                assert response.status == 502
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        assert await (reading if name == "caddy" else _read(caller, f"{origin}/stream")) == 200
+    await runner.cleanup()
+
+
+async def _answer(_: web.Request) -> web.Response:
+    return web.Response(body=b"data: there\n\n", content_type="text/event-stream")
+
+
+async def _read(caller: ClientSession, url: str) -> int | None:
+    """The status of a stream; None where the connection is closed instead."""
+    try:
+        async with caller.get(url, headers={"Accept": "text/event-stream"}) as response:
+            return response.status
+    except ServerDisconnectedError:
+        return None
 
 
 @needs_curl
