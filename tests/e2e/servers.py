@@ -77,8 +77,8 @@ class Server:
             self.lines.append("")
             self._printed.notify_all()
 
-    def line(self, holds: Callable[[str], bool]) -> str:
-        """Wait for the first line of which `holds` is true."""
+    def line(self, holds: Callable[[str], bool], wanted: str = "where it listens") -> str:
+        """Wait for the first line of which `holds` is true: that which tells what is `wanted`."""
 
         def found() -> str | None:
             return next((line for line in self.lines if holds(line)), None)
@@ -86,12 +86,14 @@ class Server:
         with self._printed:
             self._printed.wait_for(lambda: found() or self.lines[-1:] == [""], PATIENCE_S)
             line = found()
-        assert line is not None, "\n".join(self.lines[-50:])
+        assert line is not None, "\n".join([f"it never said {wanted}:", *self.lines[-50:]])
         return line
 
     async def printed(self, *words: str) -> str:
         """Wait for the first line that has all the words, while the test's own servers serve."""
-        return await asyncio.to_thread(self.line, lambda line: all(word in line for word in words))
+        return await asyncio.to_thread(
+            self.line, lambda line: all(word in line for word in words), " of ".join(words)
+        )
 
     def listening(self, holds: Callable[[str], bool], origin: Callable[[str], str]) -> Self:
         """Wait for the line that says where it listens."""
@@ -128,7 +130,11 @@ class Server:
 
     def ended(self, within_s: float = PATIENCE_S) -> int:
         """Wait for its end; the exit code."""
-        code = self.process.wait(within_s)
+        try:
+            code = self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            last = "\n".join(self.lines[-20:])
+            raise AssertionError(f"after {within_s} s it still runs:\n{last}") from None
         self._reader.join(within_s)
         return code
 
@@ -136,7 +142,7 @@ class Server:
         """End it, whatever it does."""
         if self.process.poll() is None:
             self.process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(AssertionError):
             self.ended()
         assert self.process.stdout is not None
         self.process.stdout.close()

@@ -182,7 +182,8 @@ class Stream:
         """The whole text of an answer at the text door; its `[DONE]` must be the last frame."""
         *words, done = [frame async for frame in self.frames()]
         await self.close()
-        assert (done.event, done.data, self.ended) == ("message", "[DONE]", True), done
+        assert self.ended, f"it was cut off after {done}"
+        assert (done.event, done.data) == ("message", "[DONE]"), f"it ended with {done}"
         return "".join(word.data for word in words)
 
     def freeze(self) -> None:

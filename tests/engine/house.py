@@ -104,13 +104,16 @@ class WatchedStore(MemoryStore):
     async def until(self, state: DeliveryState, count: int = 1) -> None:
         """Return when so many deliveries are in that state."""
 
-        async def reached() -> bool:
-            return sum(one.state is state for one in await self.deliveries()) >= count
+        async def reached() -> int:
+            return sum(one.state is state for one in await self.deliveries())
 
-        async with asyncio.timeout(20):
-            while not await reached():
-                self._changed.clear()
-                await self._changed.wait()
+        try:
+            async with asyncio.timeout(20):
+                while await reached() < count:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AssertionError(f"{await reached()} of {count} are {state}") from None
 
 
 class CountedDialer(HttpDialer):
@@ -174,6 +177,16 @@ class House:
         for number, url in enumerate(urls, 1):
             await self.store.owe(number, url, self.clock.now(), lifetime_s)
         self.notifier.wake()
+
+    async def quiet(self) -> None:
+        """Return when no attempt is on the way, and what was looked at is recorded."""
+        looks = self.store.looks
+        for _ in range(100_000):
+            # Of what is recorded for nobody there is no event.
+            await asyncio.sleep(0)
+            if not self.notifier.in_flight and self.store.looks > looks + 1:
+                return
+        raise AssertionError(f"{self.notifier.in_flight} attempts are still on the way")
 
     async def settle(self, execution: Execution, state: DeliveryState) -> Delivery:
         """Owe a callback to one execution, and see how it ends."""

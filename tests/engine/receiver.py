@@ -85,8 +85,11 @@ class Receiver:
 
     async def arrived(self, count: int) -> None:
         """Return when so many POSTs have arrived in all."""
-        async with asyncio.timeout(10), self._arrived:
-            await self._arrived.wait_for(lambda: len(self.posts) >= count)
+        try:
+            async with asyncio.timeout(10), self._arrived:
+                await self._arrived.wait_for(lambda: len(self.posts) >= count)
+        except TimeoutError:
+            raise AssertionError(f"{len(self.posts)} of {count} POSTs came") from None
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()

@@ -50,11 +50,7 @@ async def test_what_is_forgotten_while_it_waits_is_not_sent(house: House) -> Non
     owed = [one.job_id for one in await house.store.deliveries()]
     assert len(await house.store.forget(owed)) == 12
     house.receiver.gate.set()
-    for _ in range(100_000):
-        if not house.notifier.in_flight:
-            break
-        # Of what is recorded for nobody there is no event.
-        await asyncio.sleep(0)
+    await house.quiet()
     assert (len(house.receiver.posts), await house.store.deliveries()) == (8, [])
 
 
@@ -185,6 +181,7 @@ async def test_an_attempt_is_recorded_before_it_is_sent(house: House) -> None:
     await house.owe(house.receiver.wait_for(Execution()))
     await house.receiver.arrived(1)
     stored = await house.store.owed()
+    assert stored.state is DeliveryState.PENDING
     assert (stored.attempts, stored.ambiguous, stored.first_tried_at) == (
         1,
         True,
@@ -207,6 +204,7 @@ async def test_what_was_settled_during_a_look_is_not_sent_again(house: House) ->
     async def deliver_meanwhile() -> None:
         house.receiver.gate.set()
         await house.store.until(DeliveryState.DELIVERED, 2)
+        await house.quiet()
         house.store.before_looked = None
 
     house.store.before_looked = deliver_meanwhile
@@ -309,7 +307,9 @@ async def test_a_callback_past_its_deadline_is_not_sent(house: House) -> None:
     """It is a dead letter, found when somebody looks."""
     await house.owe(house.receiver.wait_for(Execution()), lifetime_s=-1)
     await house.store.until(DeliveryState.DEAD)
+    await house.quiet()
     assert ((await house.store.owed()).note, house.receiver.posts) == ("The deadline passed.", [])
+    assert ([line["event"] for line in house.lines], house.notifier.dead) == (["callback_dead"], 1)
 
 
 async def test_an_origin_that_is_no_longer_allowed_is_not_called(house: House) -> None:
@@ -333,6 +333,20 @@ async def test_a_public_origin_is_reached_by_its_internal_one(house: House) -> N
 
 
 # The notifier itself
+
+
+async def test_a_callback_is_signed_at_the_time_that_everybody_sees() -> None:
+    """Receivers compare it with their own clock, whatever this process goes by."""
+
+    class Astray(JumpingClock):
+        def wall(self) -> float:
+            return self.now() - DAY
+
+    clock = Astray()
+    async with standing(clock) as house:
+        await house.settle(Execution(), DeliveryState.DELIVERED)
+        (post,) = house.receiver.posts
+    assert int(post.headers["webhook-timestamp"]) == int(clock.wall())
 
 
 async def test_on_the_real_clock_a_callback_leaves_at_once() -> None:

@@ -1,6 +1,8 @@
 """Receivers at their worst, and the callbacks that they are owed all the same."""
 
 import asyncio
+import signal
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +17,10 @@ from tests.e2e.proxy import Proxy
 from tests.e2e.servers import Server
 from tests.engine.house import standing
 from tests.engine.jumping_clock import JumpingClock
-from tests.engine.receiver import Execution
+from tests.engine.receiver import Execution, Receiver
 from tests.faults.chance import rng_of
 from tests.faults.lives import Lives
+from tests.faults.shifted_clock import shift
 
 QUEUED = 10_000 if LONG else 1_000
 DOWN_S = 1_800.0
@@ -76,6 +79,34 @@ async def test_they_wait_for_it_across_processes(
         line.target = inbox.origin
         await inbox.arrived(OWED, within_s=45.0)
         assert inbox.posts == Counter(f"away{number}" for number in range(OWED))
+
+
+async def test_a_death_in_mid_post_is_made_up_for(provider: Server, tmp_path: Path) -> None:
+    """A receiver that has a callback and does not answer before the process dies gets it again
+    from the next process, under the same id. It acted on the first: that is no dead letter."""
+    clock = tmp_path / "clock"
+    shift(clock, 0.0)
+    within = (sys.executable, "-m", "tests.faults.shifted_clock", str(clock))
+    kept = {"DATA_DIR": str(tmp_path / "data")}
+    async with Receiver() as receiver:
+        receiver.gate.clear()
+        execution = Execution()
+        asked = calls.asking(QUICK, "hi", receiver.wait_for(execution))
+        with servers.gateway(tmp_path, provider.origin, within, **kept) as gateway:
+            assert (await wire.post(gateway.origin, "/init-stream", asked)).status == 200
+            await receiver.arrived(1)
+            gateway.send(signal.SIGKILL)
+            gateway.process.wait()
+        receiver.gate.set()
+        # The lease of what was on its way is over.
+        shift(clock, 60.0)
+        with servers.gateway(tmp_path, provider.origin, within, **kept) as gateway:
+            await receiver.arrived(2)
+            await gateway.printed("callback_unconfirmed")
+        first, second = receiver.posts
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert (first.target, first.body) == (second.target, second.body)
+    assert execution.resumed == 1
 
 
 def running() -> web.Response:
