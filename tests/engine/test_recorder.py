@@ -238,6 +238,44 @@ async def test_what_could_not_be_stored_is_stored_later() -> None:
 
 
 @jumping
+async def test_what_could_not_be_stored_waits_for_no_more_output() -> None:
+    """A job that falls silent has all it said in the store as soon as that is back."""
+    desk = Desk()
+    channel = await desk.running()
+    desk.store.down = True
+    desk.say(channel, Delta(text="a"))
+    await asyncio.sleep(1)
+    desk.store.down = False
+    await asyncio.sleep(1)
+    assert await desk.stored() == [Started(), Delta(text="a")]
+
+
+@pytest.mark.parametrize("when_s", [0.055, 0.065])
+@jumping
+async def test_what_comes_during_an_append_waits_for_no_more_output(when_s: float) -> None:
+    """Before the store has the batch, or before that is known: it is the next batch."""
+    desk = Desk()
+    channel = await desk.running()
+    await asyncio.sleep(when_s)
+    desk.say(channel, Delta(text="a"))
+    await asyncio.sleep(1)
+    assert await desk.stored() == [Started(), Delta(text="a")]
+
+
+@jumping
+async def test_what_comes_while_a_log_is_saved_is_stored_too() -> None:
+    """What was saved is what there was when it began."""
+    desk = Desk()
+    channel = await desk.running()
+    saving = asyncio.create_task(desk.recorder.save(channel))
+    await asyncio.sleep(0.005)
+    desk.say(channel, Delta(text="a"))
+    await saving
+    await asyncio.sleep(1)
+    assert await desk.stored() == [Started(), Delta(text="a")]
+
+
+@jumping
 async def test_saving_waits_for_an_append_under_way() -> None:
     """Afterwards the store has everything, each event once."""
     desk = Desk()

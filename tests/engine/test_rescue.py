@@ -1,12 +1,13 @@
 """What a process finds that another left: all of it goes on, or is told that it cannot."""
 
 import asyncio
-import copy
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
 from gateway.engine.bounds import Timeouts
+from gateway.engine.core import read
 from gateway.errors import ProviderRateLimited
 from gateway.events import (
     Completed,
@@ -19,55 +20,18 @@ from gateway.events import (
     Started,
     Usage,
 )
-from gateway.jobs import Callback, Job, OnFailure, Outcome, Start, State
-from gateway.log import Cursor, EventLog
-from gateway.messages import Message, Request
-from gateway.stores import Batch, Store
-from gateway.webhooks import owed
-from tests.engine.rig import EPOCH, Rig
+from gateway.jobs import Callback, OnFailure, Outcome, Start, State
+from gateway.log import Cursor
+from tests.engine.left_behind import NOW, SAID, KeptStore, running, waiting
+from tests.engine.rig import Rig
 from tests.engine.scripted import FOREVER, HELLO, Play
-from tests.engine.slow_store import SlowStore
 from tests.engine.virtual_clock import jumping
-from tests.stores.conformance import logged, new_job
+from tests.stores.conformance import logged
 
-# When the process starts, on the rig's clock.
-NOW = EPOCH + 1000.0
 GONE = Failed(code="INTERRUPTED", message="The gateway was stopped.", retryable=True)
 # One worker, whom a job may hold for ever.
 BUSY = {"workers": 1, "timeouts": Timeouts(first_token_s=1e6, token_s=1e6, whole_s=1e6)}
 RESTART = {"on_failure": OnFailure.RESTART}
-SAID: tuple[Event, ...] = (
-    Started(),
-    Routed(model="a", provider="scripted"),
-    Delta(text="He"),
-    Delta(text="y"),
-)
-
-
-class KeptStore(SlowStore):
-    """A store that outlives its process. A log that it gives is the asker's own."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda: 0.01, durable=True)
-
-    async def log(self, job_id: str) -> EventLog | None:
-        return copy.deepcopy(await super().log(job_id))
-
-
-async def waiting(store: Store, model: str = "a", **changes: Any) -> Job:
-    """A job that an earlier process accepted."""
-    request = Request(messages=(Message(role="user", content="12345678"),), model=model)
-    changes = {"created_at": NOW, "expires_at": NOW + 900, "request": request} | changes
-    job = new_job(**changes)
-    return await store.insert(job, owed(job, 3600.0))
-
-
-async def running(store: Store, *said: Event, model: str = "a", **changes: Any) -> Job:
-    """A job that an earlier process was at when it died, with what of its answer was stored."""
-    job = await store.claim((await waiting(store, model, **changes)).id, NOW)
-    assert job is not None
-    await store.append([Batch(job.id, Cursor(1, 1), said)])
-    return job
 
 
 async def killed(rig: Rig) -> None:
@@ -288,6 +252,35 @@ async def test_a_store_out_of_reach_does_not_hold_up_the_end(policy: OnFailure) 
 
 
 @jumping
+async def test_what_streams_is_stored_meanwhile() -> None:
+    """A process that dies leaves what it has said, the last moment excepted."""
+    store = KeptStore()
+    async with Rig(store=store, a=[[5.0, Delta(text="Hey"), FOREVER]]) as rig:
+        job = await rig.submit(**RESTART)
+        await asyncio.sleep(4)
+        begun = await logged(store, job)
+        await asyncio.sleep(4)
+        assert begun == [("1-1", Started())]
+        assert (await logged(store, job))[1:] == [
+            ("1-2", Routed(model="a", provider="scripted")),
+            ("1-3", Delta(text="Hey")),
+        ]
+
+
+@jumping
+async def test_what_was_said_to_the_last_is_handed_on() -> None:
+    """Also what came in the moment in which the process was stopped."""
+    store = KeptStore()
+    async with Rig(store=store, a=[[Delta(text="He"), 1.0, Delta(text="y"), FOREVER]]) as rig:
+        job = await rig.submit(**RESTART)
+        async with rig.core.channel(job) as channel, aclosing(read(channel)) as events:
+            async for _, event in events:
+                if event == Delta(text="y"):
+                    break
+    assert (await logged(store, job))[-1] == ("1-4", Delta(text="y"))
+
+
+@jumping
 async def test_one_process_goes_on_where_another_stopped() -> None:
     """A job handed back by a drain has spent no attempt, and its reader finds one whole text."""
     store = KeptStore()
@@ -302,4 +295,6 @@ async def test_one_process_goes_on_where_another_stopped() -> None:
         at = events.index(Restarted(reason="the earlier attempt was lost"))
         text = [event.text for event in events[at:] if isinstance(event, Delta)]
         assert ("".join(text), events[-1]) == ("Hello", Completed())
+        assert found.outcome is not None
+        assert found.outcome.usage == Usage(prompt_tokens=5, completion_tokens=3, estimated=True)
         assert after.counters() == {}
