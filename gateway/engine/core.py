@@ -35,6 +35,7 @@ from gateway.jobs import Job, OnDisconnect, Outcome, Owner, State, Status
 from gateway.log import EventLog
 from gateway.providers import Provider
 from gateway.stores import Store
+from gateway.tenants import Tenant
 
 # All that a surface needs of the engine.
 __all__ = ["Ask", "Channel", "Core", "Framer", "Principal", "Status", "View", "over", "read"]
@@ -204,30 +205,31 @@ class Core:
             if earlier is not None:
                 return repeat(job, earlier)
         self._queue.reserve()
-        try:
-            self.budgets.reserve(job, tenant, self.catalog)
-            if tenant.rate_limit is not None:
-                await self.limits.spend(tenant.rate_limit, "app", tenant.name)
-            if not self._store.durable:
-                # It never pauses, so a caller who leaves cannot cut it in two.
-                return await self._admit(job)
-            return await asyncio.shield(self._spawn(self._admit(job)))
-        finally:
-            self._queue.unreserve()
-            if job.id not in self._jobs:
-                self.budgets.release(job.id)
+        if not self._store.durable:
+            # It never pauses, so a caller who leaves cannot cut it in two.
+            return await self._admit(job, tenant)
+        return await asyncio.shield(self._spawn(self._admit(job, tenant)))
 
     async def repeats(self, ask: Ask) -> bool:
         """A job holds the key of the request already: `submit` makes no other."""
         key = ask.idempotency_key
         return key is not None and await self._store.find(key) is not None
 
-    async def _admit(self, job: Job) -> Job:
-        held = await self._store.insert(job, webhooks.owed(job, self._bounds.callback_deadline))
-        if held.id == job.id:
-            self._await_worker(job)
-            self.observer.submitted(job)
-        return held
+    async def _admit(self, job: Job, tenant: Tenant) -> Job:
+        """Let a job into its reserved place. What is held for it is held until it is one."""
+        try:
+            self.budgets.reserve(job, tenant, self.catalog)
+            if tenant.rate_limit is not None:
+                await self.limits.spend(tenant.rate_limit, "app", tenant.name)
+            held = await self._store.insert(job, webhooks.owed(job, self._bounds.callback_deadline))
+            if held.id == job.id:
+                self._await_worker(job)
+                self.observer.submitted(job)
+            return held
+        finally:
+            self._queue.unreserve()
+            if job.id not in self._jobs:
+                self.budgets.release(job.id)
 
     def _await_worker(self, job: Job, past: EventLog | None = None, waited_s: float = 0.0) -> None:
         self._jobs.enter(job)

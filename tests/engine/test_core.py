@@ -15,12 +15,14 @@ from gateway.errors import (
     GatewayError,
     Gone,
     JobNotFound,
+    OverBudget,
     QueueFull,
     RateLimited,
     UnknownModel,
 )
 from gateway.events import Completed, Delta, Expired, Failed
 from gateway.jobs import Callback, Owner, Start, State
+from gateway.spending import Budget
 from gateway.webhooks import DeliveryState
 from tests.engine.rig import ACME, EPOCH, Rig
 from tests.engine.scripted import FOREVER, HELLO, Play
@@ -136,6 +138,29 @@ async def test_a_caller_who_leaves_as_it_submits_leaves_nothing_half(after_s: fl
         caller.cancel()
         await asyncio.sleep(60)
         assert (await rig.store.unfinished(), len(rig.provider.calls)) == ([], 1)
+        assert rig.counters() == {}
+
+
+@jumping
+async def test_what_is_held_for_a_job_is_held_though_its_caller_leaves() -> None:
+    """Its place in the queue, and its part of the budget: nobody gets more by leaving at once."""
+    tenant = msgspec.structs.replace(ACME, budget=Budget(usd=0.0001))
+    store = SlowStore(lambda: 1.0, durable=True)
+    async with Rig(tenant=tenant, store=store, bounds={"queue_max_size": 2}, a=[HELLO]) as rig:
+        rig.models["a"] = msgspec.structs.replace(rig.models["a"], output_price=1.0)
+        caller = asyncio.create_task(rig.submit())
+        await asyncio.sleep(0.5)
+        caller.cancel()
+        await asyncio.sleep(0.1)
+        with pytest.raises(OverBudget):
+            await rig.submit()
+        rig.principal = STRANGER
+        other = asyncio.create_task(rig.submit())
+        await asyncio.sleep(0.1)
+        with pytest.raises(QueueFull):
+            await rig.submit()
+        await rig.ended(await other)
+        await asyncio.sleep(60)
         assert rig.counters() == {}
 
 
