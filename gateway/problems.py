@@ -68,9 +68,13 @@ class Report:
         self.add(key, "a known key", hint=nearest(key, known))
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`Did you mean …?` with the known name that looks most like it; "" if none does."""
-    close = difflib.get_close_matches(name, list(known), n=1)
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """`Did you mean …?` with the known name that looks most like it; "" if none does.
+
+    Args:
+        likeness: that it has at least, from 0 to 1.
+    """
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=likeness)
     return f"Did you mean {close[0]}?" if close else ""
 
 

@@ -13,13 +13,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+from msgspec.structs import replace
 
 from gateway import config as configs
 from gateway.config import ALIASES, ENVIRONMENT, RULES, Config, ConfigError, Problem
+from gateway.problems import nearest
 
 # The folder that comes with the gateway.
 SHIPPED = Path(__file__).parents[1] / "conf"
 DEFAULT = "default"
+_DOTENV = Path(".env")
+# How like a setting's name another is that was probably meant as one, from 0 to 1.
+_SLIP = 0.85
 # What is larger was put there by mistake.
 _FILE_MOST_BYTES = 64 << 20
 
@@ -52,14 +58,37 @@ class Sources(NamedTuple):
         Raises:
             ConfigError: everything that is wrong there.
         """
-        return configs.parse(
-            toml=self.toml,
-            apps=self.apps,
-            models=self.models,
-            modes=self.modes,
-            env=self._variables,
-            conf_dir=str(self.folder),
-        )
+        try:
+            config = configs.parse(
+                toml=self.toml,
+                apps=self.apps,
+                models=self.models,
+                modes=self.modes,
+                env=self._variables,
+                conf_dir=str(self.folder),
+            )
+        except ConfigError as error:
+            raise ConfigError(map(self._placed, error.problems)) from None
+        return replace(config, warnings=(*config.warnings, *self._slips()))
+
+    def _placed(self, problem: Problem) -> Problem:
+        """The problem where it can be mended: a variable may come from a file."""
+        if problem.file != ENVIRONMENT:
+            return problem
+        file, _, _ = self._origin(problem.key).partition(": ")
+        return replace(problem, file=file)
+
+    def _slips(self) -> list[str]:
+        """A sentence for each name in `.env` that is nearly one of a setting, but none.
+
+        Other programs may have names of their own there: only what looks like a slip is told.
+        """
+        known = {*ALIASES, *(name.upper() for name in RULES)}
+        return [
+            f".env sets {name}, which is no setting. {hint}"
+            for name in self.dotenv
+            if name not in known and (hint := nearest(name.upper(), known, likeness=_SLIP))
+        ]
 
     def origins(self) -> dict[str, str]:
         """Where each setting is taken from: `default`, the file, `.env`, a credential or the
@@ -101,7 +130,7 @@ def read(folder: Path | None, environ: Mapping[str, str]) -> Sources:
         apps=_text(folder / "apps.json", found),
         models=_text(folder / "models.toml", found) or _text(SHIPPED / "models.toml", found),
         modes=_text(folder / "modes.toml", found) or _text(SHIPPED / "modes.toml", found),
-        dotenv=_dotenv(_text(Path(".env"), found)),
+        dotenv=_dotenv(_text(_DOTENV, found), found),
         credentials=_credentials(environ.get("CREDENTIALS_DIRECTORY"), found),
         environ=environ,
     )
@@ -120,7 +149,14 @@ def load(folder: Path | None, environ: Mapping[str, str]) -> Config:
     return read(folder, environ).config()
 
 
-def _dotenv(text: str | None) -> dict[str, str]:
+def _dotenv(text: str | None, found: list[Problem]) -> dict[str, str]:
+    """What `.env` sets; a line that is none is a problem, and not shown: it may hold a secret."""
+    wrong = [each.original.line for each in parse_stream(StringIO(text)) if each.error]
+    for line in wrong:
+        expected, hint = "NAME=value on each line", f"Line {line} is none."
+        found.append(Problem(file=str(_DOTENV), key="", expected=expected, hint=hint))
+    if wrong:
+        return {}
     return {name: value or "" for name, value in dotenv_values(stream=StringIO(text)).items()}
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from typing import Annotated, Any
 
 import msgspec
@@ -76,6 +77,15 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
         return f"Tenant(name={self.name!r})"
 
 
+# Every key that the file may have, but codes.
+_SETTINGS = {
+    "app_codes",
+    "allowed_request_types",
+    "budget",
+    *(key for part in (Tenant, RequestType, Budget) for key in rules.rules_of(part)),
+}
+
+
 def digest(code: str) -> str:
     """SHA-256 of an app code, in hex: what is kept of it, and what it is found by."""
     # A header may hold what is no text; it then is nobody's code, and no error.
@@ -111,7 +121,7 @@ def in_clear(text: str | None) -> bool:
 
 
 class _RepeatedKey(Exception):
-    """One object of the file has a key twice: one of the two would be lost."""
+    """One object of the file has a key twice: one of the two would be lost. The text is the key."""
 
 
 def _load(text: str, report: Report) -> dict[str, Any] | None:
@@ -120,8 +130,10 @@ def _load(text: str, report: Report) -> dict[str, Any] | None:
     except json.JSONDecodeError as error:
         hint = f"{error.msg} (at line {error.lineno}, column {error.colno})."
         report.add("", "valid JSON", hint=hint)
-    except _RepeatedKey:
-        report.add("", "each key once", hint="An app code or a setting is there twice.")
+    except _RepeatedKey as repeated:
+        # What is no setting may be somebody's code.
+        what = str(repeated) if str(repeated) in _SETTINGS else "An app code"
+        report.add("", "each key once", hint=f"{what} is there twice.")
     except (ValueError, RecursionError):
         report.add("", "JSON of a sensible size and depth")
     else:
@@ -134,7 +146,8 @@ def _load(text: str, report: Report) -> dict[str, Any] | None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) != len(pairs):
-        raise _RepeatedKey
+        ((repeated, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise _RepeatedKey(repeated)
     return table
 
 

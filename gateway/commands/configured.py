@@ -15,6 +15,8 @@ def folder(typed: argparse.Namespace, environ: Mapping[str, str]) -> Path:
     Raises:
         CommandError: one is named, and is none.
     """
+    if typed.conf == "":
+        raise CommandError("--conf is empty: it names the folder with gateway.toml.")
     named: str | None = typed.conf or environ.get("GATEWAY_CONF")
     if not named:
         return SHIPPED

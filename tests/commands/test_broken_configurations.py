@@ -78,3 +78,67 @@ def test_a_mark_at_the_beginning_is_no_mistake(
         f"workers    3      {tmp_path}/gateway.toml",
         "heartbeat  7.0    .env: HEARTBEAT",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("WORKERS=0\r\n", ".env: WORKERS: expected a whole number from 1 to 100000, not 0"),
+        (
+            'A=1\nHOST 127.0.0.1\nJWT_SECRET="not closed\n',
+            ".env: expected NAME=value on each line. Line 2 is none.\n"
+            ".env: expected NAME=value on each line. Line 3 is none.",
+        ),
+    ],
+    ids=["value", "form"],
+)
+def test_a_mistake_in_dotenv_is_named_there(
+    text: str,
+    says: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The file, and not the environment that it is read into."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(text, "utf-8")
+    assert main(["check-config"], {"GATEWAY_CONF": str(tmp_path)}) == 1
+    assert capsys.readouterr().err == f"{says}\n"
+
+
+def test_a_slip_in_dotenv_is_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What other programs have there is not taken for one."""
+    monkeypatch.chdir(tmp_path)
+    lines = ["SERVERPORT=6000", "workers=3", "CORS_ORIGINS=", "HOSTNAME=x", "DB_PASSWORD=y"]
+    (tmp_path / ".env").write_text("\n".join(lines), "utf-8")
+    assert main(["check-config"], {"GATEWAY_CONF": str(tmp_path)}) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if ".env" in line]
+    assert told == [
+        "warning: .env sets SERVERPORT, which is no setting. Did you mean SERVER_PORT?",
+        "warning: .env sets workers, which is no setting. Did you mean WORKERS?",
+    ]
+
+
+def test_an_empty_name_of_a_folder_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    """As of a variable of the shell that is not set; not the folder that is shipped."""
+    assert main(["check-config", "--conf", ""], {}) == 1
+    said = "--conf is empty: it names the folder with gateway.toml.\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_folder_of_credentials_that_is_none_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its variable; a credential with a mistake is told from the environment."""
+    environ = {"GATEWAY_CONF": str(tmp_path), "CREDENTIALS_DIRECTORY": str(tmp_path / "none")}
+    assert main(["check-config"], environ) == 1
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "jwt_secret").write_text("short\n")
+    assert main(["check-config"], environ) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "environment: CREDENTIALS_DIRECTORY: expected a folder that can be read. "
+        "No such file or directory.",
+        "credential: JWT_SECRET: expected a secret of at least 32 bytes",
+    ]
