@@ -82,7 +82,7 @@ function options(
   return {
     width: element.clientWidth,
     height,
-    padding: [10, 24, 0, 0],
+    padding: [10, 30, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     legend: {
       live: true,

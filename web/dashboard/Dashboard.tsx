@@ -1,6 +1,6 @@
 /** The whole dashboard: who looks, where they are, and how the line to the gateway is. */
 
-import { useEffect, useMemo, useRef, useState } from "react";
+import { Activity, useEffect, useMemo, useRef, useState } from "react";
 import { Admin, type Overview } from "./api.ts";
 import { CallbacksPage } from "./CallbacksPage.tsx";
 import { readCode, saveCode } from "./credential.ts";
@@ -69,7 +69,10 @@ function useMainFocus({ page, id }: Place) {
   useEffect(() => {
     const moved = before.current !== page + id;
     before.current = page + id;
-    if (moved && document.activeElement === document.body) main.current?.focus();
+    const focused = document.activeElement;
+    if (moved && (focused === document.body || !focused?.checkVisibility())) {
+      main.current?.focus({ preventScroll: true });
+    }
   }, [page, id]);
   return main;
 }
@@ -80,10 +83,9 @@ function Shown({ place, admin, live }: { place: Place; admin: Admin; live: Live 
   const apps = useMemo(() => (names ? names.split("\n") : []), [names]);
   // Who the page is for is known with the first overview, and not before.
   if (!live.overview) return <Loading what="the gateway's state" />;
-  if (place.id) return <RequestPage key={place.id} admin={admin} id={place.id} />;
   switch (place.page) {
     case "requests":
-      return <RequestsPage admin={admin} filters={place.filters} apps={apps} />;
+      return <Requests place={place} admin={admin} apps={apps} />;
     case "callbacks":
       return <CallbacksPage admin={admin} filters={place.filters} apps={apps} />;
     case "usage":
@@ -91,6 +93,23 @@ function Shown({ place, admin, live }: { place: Place; admin: Admin; live: Live 
     case "overview":
       return <OverviewPage admin={admin} overview={live.overview} samples={live.samples} />;
   }
+}
+
+/** One of the requests, or all: the list is kept as it was left, for who comes back to it. */
+function Requests({ place, admin, apps }: { place: Place; admin: Admin; apps: string[] }) {
+  const { id } = place;
+  const [filters, setFilters] = useState(id ? null : place.filters);
+  if (!id && filters !== place.filters) setFilters(place.filters);
+  return (
+    <>
+      {filters && (
+        <Activity mode={id ? "hidden" : "visible"}>
+          <RequestsPage admin={admin} filters={filters} apps={apps} />
+        </Activity>
+      )}
+      {id && <RequestPage key={id} admin={admin} id={id} list={href("requests", filters ?? {})} />}
+    </>
+  );
 }
 
 function Line({ live: { line, overview } }: { live: Live }) {

@@ -40,7 +40,7 @@ export function Failure({ error, again }: { error: Error; again: () => void }) {
   return (
     <div className="failure" role="alert">
       <p>
-        <strong>{error.message}</strong> {advice(error)}
+        <strong>{sentence(error.message)}</strong> {advice(error)}
       </p>
       <button type="button" className="button small" onClick={again}>
         Try again
@@ -49,10 +49,14 @@ export function Failure({ error, again }: { error: Error; again: () => void }) {
   );
 }
 
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
 function advice(error: Error): string {
   if (!(error instanceof Refused)) return "Is it running, and is the network up?";
   if (error.status === 400 || error.status === 422) return "Change the filters.";
-  if (error.status === 404) return "It may have been kept for as long as the retention says.";
+  if (error.status === 404) return "What is older than the retention says is forgotten.";
   if (error.status === 429 || error.status === 503) return "Wait a little.";
   return "";
 }

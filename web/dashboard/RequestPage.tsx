@@ -8,7 +8,6 @@ import { Chip } from "./Chip.tsx";
 import { Failure, Loading, Panel } from "./Panel.tsx";
 import { Phases } from "./Phases.tsx";
 import { Player } from "./Player.tsx";
-import { href } from "./place.ts";
 import { useAsked } from "./useAsked.ts";
 import { When } from "./When.tsx";
 import { counted, dollars, lasting, whole } from "./words.ts";
@@ -25,7 +24,14 @@ function patience({ state, callback, events }: AdminJob): number | null {
   return open ? AGAIN_MS * Math.ceil(1 + (events.length * AGAIN_MS_PER_EVENT) / 10_000) : null;
 }
 
-export function RequestPage({ admin, id }: { admin: Admin; id: string }) {
+interface RequestProps {
+  admin: Admin;
+  id: string;
+  /** The address of the list that it is one of. */
+  list: string;
+}
+
+export function RequestPage({ admin, id, list }: RequestProps) {
   const [everyMs, setEveryMs] = useState<number | null>(AGAIN_MS);
   const asked = useAsked((signal) => admin.job(id, signal), id, everyMs);
   const job = asked.value;
@@ -33,7 +39,7 @@ export function RequestPage({ admin, id }: { admin: Admin; id: string }) {
   return (
     <div className="page">
       <p className="back">
-        <a href={href("requests")}>← All requests</a>
+        <a href={list}>← All requests</a>
       </p>
       <div className="heading">
         <h1 className="id">{id}</h1>

@@ -45,8 +45,11 @@ function decoded(text: string): string {
 }
 
 function subscribe(changed: () => void): () => void {
-  addEventListener("hashchange", changed);
-  return () => removeEventListener("hashchange", changed);
+  // The former comes before the browser scrolls a page that was come back to.
+  for (const name of ["popstate", "hashchange"]) addEventListener(name, changed);
+  return () => {
+    for (const name of ["popstate", "hashchange"]) removeEventListener(name, changed);
+  };
 }
 
 /** The place that the address names, as it changes. */

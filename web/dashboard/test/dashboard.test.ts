@@ -103,6 +103,21 @@ test("the history goes back page by page", async () => {
   const texts = await rows.locator(".prompt").allTextContents();
   expect(texts).toEqual(ids.map((_, nth) => `paged ${nth}`).reverse());
   await operator.sees("That is all.");
+
+  // A click anywhere in a row opens its request; who comes back finds the list as it was left.
+  const place = () => operator.page.evaluate(() => [scrollY, document.activeElement?.tagName]);
+  await rows.last().scrollIntoViewIfNeeded();
+  const [left] = await place();
+  await rows.last().getByText("ai_request").click({ force: true });
+  await operator.sees("What happened");
+  expect(await place()).toEqual([0, "MAIN"]);
+  await operator.page.goBack();
+  await expect.poll(() => rows.count()).toBe(55);
+  expect((await place())[0]).toBe(left);
+  await rows.first().click({ force: true });
+  await operator.page.getByRole("link", { name: "All requests" }).click();
+  await expect.poll(() => rows.count()).toBe(55);
+  expect(new URL(operator.page.url()).hash).toBe("#/requests?q=paged");
 });
 
 test("a request's page plays its log, and text that would be markup stays text", async () => {
@@ -142,7 +157,7 @@ test("a request that runs is followed; one that nobody made is not found", async
   await operator.sees("processing");
   await operator.sees("completed");
   await operator.go("#/requests/20261120T224400Z-0b9f6c1e-8f0e-4d55-9c3b-2a7a3a1f0d11");
-  await operator.sees("It may have been kept");
+  await operator.sees("What is older than the retention says is forgotten.");
 });
 
 test("a callback that was given up is seen, and made once more when that is confirmed", async () => {
