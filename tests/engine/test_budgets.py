@@ -13,12 +13,16 @@ from structlog.testing import capture_logs
 from gateway.app import RELOADING
 from gateway.catalog import Catalog, Model
 from gateway.engine.budgets import Budgets
-from gateway.errors import OverBudget
+from gateway.errors import OverBudget, StoreUnavailable
 from gateway.events import Completed, Usage
-from gateway.jobs import Job, Outcome
+from gateway.jobs import Job, Outcome, State
 from gateway.spending import Budget
 from gateway.stores.memory import MemoryStore
 from gateway.tenants import Tenant
+from tests.engine.rig import ACME, Rig
+from tests.engine.scripted import HELLO
+from tests.engine.slow_store import SlowStore
+from tests.engine.virtual_clock import jumping
 from tests.stores.conformance import batch, claimed, new_job
 from tests.surfaces.running import CODE, OTHER_CODE, Gateway, apps, bearer
 
@@ -277,6 +281,21 @@ async def test_a_burst_of_requests_does_not_overdraw_the_budget() -> None:
         assert set(statuses) == {200, 402}
         assert statuses[200] <= 4
         assert gateway.core.budgets._reserved.total() == 0
+
+
+@jumping
+async def test_a_request_that_was_not_taken_reserves_nothing() -> None:
+    """A store that is out of reach for a while uses up nobody's budget."""
+    store = SlowStore(lambda: 0.01)
+    tenant = replace(ACME, budget=Budget(usd=0.0003, per="day"))
+    async with Rig(store=store, tenant=tenant, a=[HELLO]) as rig:
+        rig.models["a"] = replace(rig.models["a"], input_price=1, output_price=1)
+        store.down = True
+        for _ in range(10):
+            with pytest.raises(StoreUnavailable):
+                await rig.submit()
+        store.down = False
+        assert (await rig.ended(await rig.submit())).state is State.COMPLETED
 
 
 async def test_a_budget_that_is_given_later_counts_what_was_spent() -> None:

@@ -260,9 +260,14 @@ async def test_whoever_joins_a_closed_hub_gets_what_there_is() -> None:
     log = EventLog()
     log.begin(1)
     log.append(Started())
-    async with asyncio.timeout(1):
-        assert [event async for _, event in read(hub.join(JOB, log))] == [Started()]
-        await over(hub.open("another job"))
+
+    async def follow() -> list[Event]:
+        return [event async for _, event in read(hub.join(JOB, log))]
+
+    reader, waiter = asyncio.create_task(follow()), asyncio.create_task(over(hub.open("another")))
+    await settle()
+    assert (reader.done(), waiter.done()) == (True, True)
+    assert await reader == [Started()]
 
 
 @jumping

@@ -149,6 +149,7 @@ async def test_the_first_reader_has_a_moment_to_come() -> None:
     async with Rig(bounds={"disconnect_grace": 0.0}, a=[TALK]) as rig:
         job = await rig.submit(on_disconnect=OnDisconnect.CANCEL)
         await asyncio.sleep(0.9)
+        assert await state(rig, job) is State.PROCESSING
         await stay(rig, job, 5)
         await asyncio.sleep(0.1)
         assert await state(rig, job) is State.CANCELLED

@@ -74,3 +74,13 @@ async def test_a_standing_tells_what_is_left() -> None:
         limit, remaining, reset_s = await limits.standing("3/hour", "acme")
         assert (limit, remaining) == (3, left)
         assert reset_s == 0 if left == 3 else 3590 < reset_s <= 3600
+
+
+async def test_a_crowd_neither_stays_nor_lets_anybody_in_again() -> None:
+    """Those who count no more are forgotten, and nobody who has spent it all."""
+    limits = Limits(time.monotonic)
+    await limits.spend("1/hour", "acme")
+    for stranger in range(20_000):
+        await limits.check("1/hour", str(stranger))
+    assert not await spent(limits, "1/hour", "acme")
+    assert len(limits._windows) < 15_000

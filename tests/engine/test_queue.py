@@ -222,7 +222,9 @@ async def test_a_raised_cap_is_used_at_once() -> None:
     await settle()
     waited = not getter.done()
     queue.recap("a", 2)
-    assert (waited, (await getter).job_id) == (True, "second")
+    await settle()
+    assert (waited, getter.done()) == (True, True)
+    assert (await getter).job_id == "second"
 
 
 def test_one_worker_runs_background_jobs_too() -> None:

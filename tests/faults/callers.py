@@ -224,7 +224,7 @@ class Callers:
                 if stream.status == 409:
                     after = ""
                     yield None
-                assert stream.status in (200, 409, 503), (stream.status, url)
+                assert stream.status in (200, 409, 503), f"accepted, and now {stream.status}: {url}"
             await asyncio.sleep(_AGAIN_S)
 
     def _ended(self, door: str, how: str, said: Any) -> None:

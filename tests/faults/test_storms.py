@@ -2,6 +2,7 @@
 is slept in."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -50,8 +51,8 @@ class Weather(Sequence[Play]):
 
 @jumping
 async def test_two_minutes_of_refusals_fail_nobody() -> None:
-    """Two workers, two hundred jobs: each is answered within its time, and whoever asks another
-    model in the middle of it has a worker at once."""
+    """Two workers, two hundred jobs: each is answered within its time, they do not come back
+    together, and whoever asks another model in the middle of it has a worker at once."""
     weather = Weather(rng_of("weather"))
     async with Rig(a=weather, b=[HELLO], bounds={"queue_max_size": JOBS}) as rig:
         jobs = [await rig.submit() for _ in range(JOBS)]
@@ -64,6 +65,10 @@ async def test_two_minutes_of_refusals_fail_nobody() -> None:
         print(f"{JOBS} jobs, {weather.refused} refusals, over after {rig.at():.0f} s")
         assert states == {State.COMPLETED}
         assert weather.refused > JOBS
+        moments = Counter(round(at, 2) for at, model in rig.provider.calls if model == "a")
+        assert moments.pop(0.0) == JOBS, "who was refused asked again at once"
+        together = max(moments.values())
+        assert together < JOBS / 5, f"{together} came back at the same moment"
 
 
 # -- the whole process ----------------------------------------------------------------------------
