@@ -19,17 +19,19 @@ from gateway.commands.terminal import say
 from gateway.problems import ConfigError
 
 INTERRUPTED = 130
+_STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 # How asyncio says that it cannot listen.
 _BOUND = re.compile(r"error while .* \('(?P<host>[^']*)', (?P<port>\d+)[^)]*\): (?P<why>.*)")
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Run one command and return its exit code."""
+    _open_what_is_closed()
     if isinstance(sys.stdout, TextIOWrapper):
         # A terminal that lacks a letter shows its number; an answer is not broken off for it.
         sys.stdout.reconfigure(errors="backslashreplace")
-    typed = parser(_program()).parse_args(argv)
     try:
+        typed = parser(_program()).parse_args(argv)
         code: int = typed.run(typed, dict(os.environ if environ is None else environ))
         sys.stdout.flush()
     except (CommandError, ConfigError) as error:
@@ -45,6 +47,19 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
+
+
+def _open_what_is_closed() -> None:
+    """Lead standard streams that were closed nowhere: the next file or socket would get the number
+    of one, and what is said be written into it.
+    """
+    while (extra := os.open(os.devnull, os.O_RDWR)) < len(_STREAMS):
+        pass
+    os.close(extra)
+    for number, (name, mode) in enumerate(_STREAMS):
+        if getattr(sys, name) is None:
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def _program() -> str:

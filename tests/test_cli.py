@@ -199,6 +199,18 @@ def test_a_folder_that_is_none_is_named(typed: str, capsys: pytest.CaptureFixtur
     assert err == "/nowhere/conf is no folder: --conf names the one with gateway.toml.\n"
 
 
+async def test_streams_that_are_closed_lead_nowhere() -> None:
+    """As some starters of programs leave them; what is an error is not told as a result."""
+    refused = "python run.py ask x --url http://127.0.0.1:9"
+    for line, code in (
+        (f"{refused} 2>&-", 1),
+        (f"{refused} <&- >&- 2>&-", 1),
+        ("python run.py ask - <&- 2>/dev/null", 1),
+        ("python run.py check-config >&- 2>/dev/null", 0),
+    ):
+        assert await pasted(f"{line}; echo $?") == f"{code}\n"
+
+
 # -- servers, as processes --------------------------------------------------------------------
 
 

@@ -1,8 +1,9 @@
 """A parser that says which word may be meant where one is wrongly typed."""
 
 import argparse
+import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,6 +26,18 @@ class Parser(argparse.ArgumentParser):
             hint = _nearest(option.partition("=")[0], self._option_string_actions)
             self.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
         return typed, rest
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong; where a command is all that is missing, say which there are."""
+        if self._subparsers is not None and message.startswith("the following arguments are"):
+            self.print_help(sys.stderr)
+            self.exit(2)
+        super().error(message)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End, when all that was printed is out: who read it may have had enough."""
+        sys.stdout.flush()
+        super().exit(status, message)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:

@@ -99,6 +99,18 @@ def test_what_is_wrongly_typed_ends_with_2(typed: str, capsys: pytest.CaptureFix
     assert capsys.readouterr().err.startswith("usage:")
 
 
+@pytest.mark.parametrize(("typed", "told"), [((), "doctor"), (("app",), "rotate")])
+def test_where_only_a_command_is_missing_all_are_told(
+    typed: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each with what it does."""
+    with pytest.raises(SystemExit) as ended:
+        grammar.parser("gateway").parse_args(typed)
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert (out, any(line.startswith(f"    {told} ") for line in err.splitlines())) == ("", True)
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
