@@ -37,7 +37,8 @@ async def test_what_was_accepted_is_answered(
     with servers.gateway(tmp_path, provider.origin, **kept) as again:
         for job_id in polled:
             said = await calls.polled(again.origin, job_id)
-            assert (said["status"], said["response"]["ai_response"]) == ("completed", PROMPT)
+            assert said["status"] == "completed", said
+            assert said["response"]["ai_response"] == PROMPT
         assert await calls.polled(again.origin, over) == first
         await inbox.arrived(4)
         assert inbox.posts == {f"waits{n}": 1 for n in range(4)}

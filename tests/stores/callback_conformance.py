@@ -130,6 +130,7 @@ class CallbackConformance:
         assert again == webhooks.replay(given_up, NOW + 50, 60.0)
         assert [type(each) for each in answers if each is not again] == [Conflict] * 9
         assert await store.due(NOW + 50, 10) == [again] == await store.deliveries()
+        assert await store.backlog() == Backlog(1, again.created_at, 0)
 
     @pytest.mark.parametrize(
         "state", [DeliveryState.WAITING, DeliveryState.PENDING, DeliveryState.DELIVERED]
