@@ -165,7 +165,11 @@ def _locked(folder: Path) -> Iterator[None]:
 def _replace(file: Path, text: str) -> None:
     """Write beside the file, then move over it. A new file is for its owner's eyes only."""
     mode = file.stat().st_mode & 0o777 if file.exists() else 0o600
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    except OSError as error:
+        error.filename = str(file)
+        raise
     try:
         with open(handle, "w", encoding="utf-8") as out:
             out.write(text)

@@ -38,7 +38,11 @@ def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
 def _fetch(gateway: Remote, file: Path) -> int:
     """Write beside the file, then move over it; the number of bytes."""
     # Readable by its owner only, from its first byte on.
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    except OSError as error:
+        # Who typed one name is not told of another.
+        raise CommandError(f"{file} cannot be there: {error.strerror}.") from None
     try:
         with open(handle, "wb") as out:
             asyncio.run(_copy(gateway, out))

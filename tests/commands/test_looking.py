@@ -196,6 +196,9 @@ async def test_a_backup_is_a_whole_database_for_its_owner(tmp_path: Path) -> Non
         lost = tmp_path / "nowhere" / "copy.db"
         refused = await typed("backup", str(lost), **to(gateway.origin))
         assert refused == (1, "", f"{lost} cannot be there: {lost.parent} is no folder.\n")
+        long = tmp_path / ("x" * 250)
+        refused = await typed("backup", str(long), **to(gateway.origin))
+        assert refused == (1, "", f"{long} cannot be there: File name too long.\n")
         forced = await typed("backup", str(file), "--force", "--json", **to(gateway.origin))
         assert json.loads(forced.out) == {"file": str(file), "bytes": file.stat().st_size}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
