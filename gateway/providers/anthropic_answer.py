@@ -86,8 +86,10 @@ class Translator(Translation):
             event = decode_leniently(data, _Event)
         said = event.delta
         if said is None or event.type != "content_block_delta":
+            self._gather(data)
             text = self._read_rarities(event)
         elif said.partial_json is not None:
+            self._gather(data)
             if event.index in self._calls:
                 self._calls[event.index].arguments.append(said.partial_json)
             return None

@@ -178,11 +178,13 @@ class Translator(Translation):
         if choice.finish_reason:
             self._finish = choice.finish_reason
         if choice.logprobs is not None:
+            self._gather(data)
             self._tokens.add(choice.logprobs)
         said = choice.delta
         if said is None:
             return None
         if said.tool_calls:
+            self._gather(data)
             self._read_calls(said.tool_calls)
         # A model that refuses does so in words of their own field.
         return self._text(said.content or said.refusal)

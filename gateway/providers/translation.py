@@ -15,6 +15,10 @@ from gateway.providers import Output, surrogates
 ENDED_EARLY = "The AI service's stream ended early."
 NOT_JSON = "The AI service sent something that is not JSON."
 
+# What is kept of an answer until its end may not grow beyond this: its calls, and what is told of
+# its tokens. Text goes on at once, and is counted where it goes.
+MOST_GATHERED_BYTES = 64 << 20
+
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
@@ -27,7 +31,7 @@ class Translation(ABC):
         done: the provider said that this was all; nothing can follow.
     """
 
-    __slots__ = ("_finish", "_finishes", "_half", "done")
+    __slots__ = ("_bytes", "_finish", "_finishes", "_half", "done")
 
     def __init__(self, finishes: Mapping[str, str]) -> None:
         """Begin with nothing said.
@@ -37,6 +41,7 @@ class Translation(ABC):
         """
         self.done = False
         self._finishes = finishes
+        self._bytes = 0
         # Why the answer ended, as the provider has it.
         self._finish: str | None = None
         # A high surrogate whose other half is still to come.
@@ -49,6 +54,16 @@ class Translation(ABC):
         Raises:
             ProviderError: it is not JSON, or it reports an error.
         """
+
+    def _gather(self, data: bytes) -> None:
+        """Count an event of which something is kept until the end.
+
+        Raises:
+            ProviderError: that is too much by now.
+        """
+        self._bytes += len(data)
+        if self._bytes > MOST_GATHERED_BYTES:
+            raise ProviderError("The answer is longer than the gateway keeps.")
 
     @abstractmethod
     def _gathered(self) -> list[Output]:

@@ -43,6 +43,22 @@ def translate(*events: bytes) -> list[Output]:
     return [delta for delta in deltas if delta is not None] + translator.end()
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [
+        delta("input_json_delta", index=1, partial_json="x" * (1 << 20)),
+        begin(1, type="tool_use", name="look", id="x" * (1 << 20)),
+    ],
+    ids=["one call", "calls"],
+)
+def test_calls_cannot_fill_the_memory(piece: bytes) -> None:
+    """A provider that never stops calling is stopped; nothing of a call goes on before its end."""
+    translator = Translator()
+    assert {translator.feed(piece) for _ in range(63)} == {None}
+    with pytest.raises(ProviderError, match="longer than the gateway keeps"):
+        translator.feed(piece)
+
+
 def test_text_then_stop() -> None:
     """Pings, blocks that begin and end, and kinds of events yet to come say nothing."""
     assert translate(

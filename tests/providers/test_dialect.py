@@ -27,6 +27,11 @@ def call(index: int, **fields: Any) -> dict[str, Any]:
     return {"tool_calls": [{"index": index, "function": function, **fields}]}
 
 
+def likely(told: object, content: str = "x") -> bytes:
+    choice = {"index": 0, "delta": {"content": content}, "logprobs": told}
+    return json.dumps({"choices": [choice]}).encode()
+
+
 def translate(*chunks: bytes) -> list[Output]:
     translator = Translator()
     deltas = [translator.feed(data) for data in chunks]
@@ -85,6 +90,22 @@ def test_tool_calls_are_put_together() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [
+        chunk(call(0, arguments="x" * (1 << 20))),
+        likely({"content": [{"token": "x" * (1 << 20)}]}, ""),
+    ],
+    ids=["calls", "logprobs"],
+)
+def test_what_is_gathered_cannot_fill_the_memory(piece: bytes) -> None:
+    """A provider that never stops is stopped; nothing of a call goes on before its end."""
+    translator = Translator()
+    assert {translator.feed(piece) for _ in range(63)} == {None}
+    with pytest.raises(ProviderError, match="longer than the gateway keeps"):
+        translator.feed(piece)
+
+
 def test_a_call_without_an_id_gets_one() -> None:
     """Some providers name no ids; the reader still needs one for each call."""
     calls = translate(chunk(call(0, name="one", arguments="{}")), chunk(finish_reason="stop"))
@@ -133,11 +154,6 @@ def test_an_error_in_the_stream_is_a_failure(error: object) -> None:
     with pytest.raises(ProviderError) as failed:
         Translator().feed(json.dumps({"error": error}).encode())
     assert (failed.value.retryable, "secret" in str(failed.value)) == (True, False)
-
-
-def likely(told: object, content: str = "x") -> bytes:
-    choice = {"index": 0, "delta": {"content": content}, "logprobs": told}
-    return json.dumps({"choices": [choice]}).encode()
 
 
 def test_what_is_told_of_tokens_is_one_fact() -> None:
