@@ -237,6 +237,7 @@ async def test_a_2xx_that_cannot_be_recorded_is_held_until_it_can(house: House) 
 async def test_a_bug_in_the_loop_is_logged_and_survived(house: House) -> None:
     """The next look delivers."""
     house.store.confused = True
+    house.bugs = 1
     await house.settle(Execution(), DeliveryState.DELIVERED)
     assert "callbacks_not_taken" in {line["event"] for line in house.lines}
 
@@ -307,7 +308,6 @@ async def test_a_callback_past_its_deadline_is_not_sent(house: House) -> None:
     """It is a dead letter, found when somebody looks."""
     await house.owe(house.receiver.wait_for(Execution()), lifetime_s=-1)
     await house.store.until(DeliveryState.DEAD)
-    await house.quiet()
     assert ((await house.store.owed()).note, house.receiver.posts) == ("The deadline passed.", [])
     assert ([line["event"] for line in house.lines], house.notifier.dead) == (["callback_dead"], 1)
 
