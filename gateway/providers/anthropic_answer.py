@@ -13,7 +13,7 @@ from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, 
 from gateway.events import Delta, ToolCall, Usage
 from gateway.providers import Output, surrogates
 from gateway.providers.dialect import REFUSED_KEY, REPORTED
-from gateway.providers.translation import Translation, decode_leniently, error_type
+from gateway.providers.translation import Translation, counted, decode_leniently, error_type
 
 _FINISH = {
     "end_turn": "stop",
@@ -100,13 +100,13 @@ class Translator(Translation):
 
     def _gathered(self) -> list[Output]:
         calls = [call.whole(index) for index, call in sorted(self._calls.items())]
-        return [*calls, self._usage()] if self._counts else [*calls]
+        return [*calls, *self._usage()] if self._counts else [*calls]
 
-    def _usage(self) -> Usage:
+    def _usage(self) -> list[Usage]:
         counts = dict(self._counts)
         written = counts.pop("output_tokens", 0)
         # What the cache held, or was given to hold, was read as well.
-        return Usage(prompt_tokens=sum(counts.values()), completion_tokens=written)
+        return counted(sum(counts.values()), written)
 
     def _read_rarities(self, event: _Event) -> str | None:
         """Read what is no delta; the text that a block begins with, if any."""

@@ -15,10 +15,10 @@ import msgspec
 import structlog
 
 from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
-from gateway.events import Delta, Logprobs, ToolCall, Usage
+from gateway.events import Delta, Logprobs, ToolCall
 from gateway.messages import Message, Request
 from gateway.providers import Output, surrogates
-from gateway.providers.translation import Translation, decode_leniently, error_type
+from gateway.providers.translation import Translation, counted, decode_leniently, error_type
 
 BROKEN = "The connection to the AI service broke off."
 REFUSED_KEY = "The provider refused our credentials."
@@ -194,7 +194,7 @@ class Translator(Translation):
         gathered: list[Output] = [*calls, *self._tokens.whole()]
         if self._usage is not None:
             prompt, completion = self._usage.prompt_tokens, self._usage.completion_tokens
-            gathered.append(Usage(prompt_tokens=prompt or 0, completion_tokens=completion or 0))
+            gathered += counted(prompt or 0, completion or 0)
         return gathered
 
     def _read_rarities(self, chunk: _Chunk | _Groq) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from gateway.errors import ProviderError
-from gateway.events import Completed, Delta, ToolCall
+from gateway.events import Completed, Delta, ToolCall, Usage
 from gateway.providers import Output, surrogates
 
 ENDED_EARLY = "The AI service's stream ended early."
@@ -18,6 +18,9 @@ NOT_JSON = "The AI service sent something that is not JSON."
 # What is kept of an answer until its end may not grow beyond this: its calls, and what is told of
 # its tokens. Text goes on at once, and is counted where it goes.
 MOST_GATHERED_BYTES = 64 << 20
+
+# No answer takes more tokens. A figure beyond it fits into no sum of them, nor does one below none.
+_MOST_TOKENS = 1_000_000_000
 
 T = TypeVar("T")
 
@@ -91,6 +94,14 @@ class Translation(ABC):
         finish = self._finish or ("tool_calls" if calls else "stop")
         left.append(Completed(finish_reason=self._finishes.get(finish, finish)))
         return left
+
+
+def counted(prompt: int, completion: int) -> list[Usage]:
+    """What a provider says an answer took; nothing where that cannot be, so that it is estimated."""
+    if 0 <= prompt <= _MOST_TOKENS and 0 <= completion <= _MOST_TOKENS:
+        return [Usage(prompt_tokens=prompt, completion_tokens=completion)]
+    _log.warning("provider_miscounted_tokens")
+    return []
 
 
 def decode_leniently(data: bytes, kind: type[T]) -> T:

@@ -111,6 +111,14 @@ def test_usage_comes_in_two_parts(
     assert parts == [Usage(prompt_tokens=want[0], completion_tokens=want[1]), Completed()]
 
 
+@pytest.mark.parametrize("kind", ["input_tokens", "cache_read_input_tokens", "output_tokens"])
+@pytest.mark.parametrize("count", [-1, 1_000_000_001, 10**20])
+def test_usage_that_cannot_be_is_none(kind: str, count: int) -> None:
+    """Figures that fit into no sum are not believed: what the answer took is estimated."""
+    started = event("message_start", message={"usage": {kind: count}})
+    assert translate(started, stop("end_turn"), STOP) == [Completed()]
+
+
 def test_tool_calls_are_put_together() -> None:
     """Each from its block and pieces; a tool that Anthropic runs itself is none of ours."""
     assert translate(

@@ -75,6 +75,14 @@ def test_usage_in_every_chunk_counts_once() -> None:
     ]
 
 
+@pytest.mark.parametrize("count", [-1, 1_000_000_001, 10**20])
+def test_usage_that_cannot_be_is_none(count: int) -> None:
+    """Figures that fit into no sum are not believed: what the answer took is estimated."""
+    for usage in ({"completion_tokens": count}, {"prompt_tokens": count, "completion_tokens": 1}):
+        told = translate(chunk({"content": "x"}), STOP, chunk(usage=usage))
+        assert told == [Delta(text="x"), Completed()]
+
+
 def test_tool_calls_are_put_together() -> None:
     """Fragments belong to the call of their index, in whatever order they come."""
     assert translate(
