@@ -97,7 +97,7 @@ class Translation(ABC):
 
 
 def counted(prompt: int, completion: int) -> list[Usage]:
-    """What a provider says an answer took; nothing where that cannot be, so that it is estimated."""
+    """What a provider says an answer took; none where that cannot be, so that it is estimated."""
     if 0 <= prompt <= _MOST_TOKENS and 0 <= completion <= _MOST_TOKENS:
         return [Usage(prompt_tokens=prompt, completion_tokens=completion)]
     _log.warning("provider_miscounted_tokens")
