@@ -160,6 +160,22 @@ async def test_a_reload_that_is_refused_is_not_the_last(
         assert (await known(origin), await known(origin, CODE * 2)) == (False, True)
 
 
+async def test_a_folder_that_is_gone_changes_nothing(tmp_path: Path, unused_tcp_port: int) -> None:
+    """Nor does one that is taken away and put back, as by a deployment, end the reloads."""
+    origin, folder = f"http://127.0.0.1:{unused_tcp_port}", tmp_path / "conf"
+    folder.mkdir()
+    typed = ("serve", "--conf", conf(folder), "--port", str(unused_tcp_port))
+    async with process(*typed) as gateway:
+        await lines_until(gateway.stderr, "gateway_started")
+        folder.rename(tmp_path / "away")
+        refused = await reloaded(gateway)
+        said = f"{folder} is no folder: --conf names the one with gateway.toml."
+        assert (refused["problems"], "exception" in refused) == ([said], False)
+        assert await known(origin)
+        (tmp_path / "away").rename(folder)
+        assert (await reloaded(gateway))["event"] == "configuration_reloaded"
+
+
 _SLIPS_ONCE = """\
 import asyncio, sys
 from pathlib import Path

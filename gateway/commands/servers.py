@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from gateway.commands import configured
+from gateway.commands import CommandError, configured
 from gateway.config import Config
 
 T = TypeVar("T")
@@ -19,10 +19,17 @@ def serve(typed: argparse.Namespace, environ: dict[str, str]) -> int:
         return restarting.run(typed, configured.folder(typed, environ), environ)
     from gateway import serving
 
-    def reread() -> Config:
+    def read() -> Config:
         return configured.read(typed, environ).config()
 
-    return _run(serving.serve(_in_force(reread()), reread, environ))
+    def reread() -> Config:
+        try:
+            return read()
+        except CommandError as error:
+            # The folder is gone. Who serves knows no commands.
+            raise OSError(str(error)) from None
+
+    return _run(serving.serve(_in_force(read()), reread, environ))
 
 
 def demo(typed: argparse.Namespace, environ: dict[str, str]) -> int:
