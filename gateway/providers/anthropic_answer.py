@@ -82,7 +82,7 @@ class Translator(Translation):
         """Read the data of one event; the text in it, if any."""
         try:
             event = _decode(data)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             event = decode_leniently(data, _Event)
         said = event.delta
         if said is None or event.type != "content_block_delta":

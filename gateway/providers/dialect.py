@@ -163,7 +163,7 @@ class Translator(Translation):
         """Read one chunk; the text in it, if any."""
         try:
             chunk = _decode(data)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             if data == b"[DONE]":
                 self.done = True
                 return None

@@ -195,6 +195,7 @@ def test_an_error_in_the_stream_is_a_failure(
     "data",
     [
         *(b"", b"{", b"[]", b'"x"', b"\xff", b"null", b"{}", b'{"type":5}', b"[" * 100_000),
+        b'{"type":"content_block_delta","delta":{"text":"\xff"}}',
         b'{"type":"content_block_delta","delta":{"text":7}}',
     ],
 )

@@ -147,6 +147,7 @@ def test_an_end_without_a_finish_is_a_failure() -> None:
         *(b"", b"{", b'{"choices":[{"delta":{"content":"x', b"[]", b'"x"', b"\xff", b"null"),
         *(b'{"choices":{}}', b'{"choices":[{"delta":{"content":5}}]}', b"[" * 100_000),
         b'{"n":' + b"9" * 5000 + b',"choices":7}',
+        b'{"choices":[{"delta":{"content":"\xff"}}]}',
     ],
 )
 def test_what_is_no_chunk_is_a_failure(data: bytes) -> None:
