@@ -166,7 +166,9 @@ class Batch:
             except Refused as error:
                 if error.status in _FOR_ALL:
                     raise
-                if error.status in (429, 503) and error.retry_after_s is not None:
+                # A provider's limit has made its request fail: that is over.
+                failed = error.status == 429 and error.request_id is not None
+                if error.status in (429, 503) and error.retry_after_s is not None and not failed:
                     if error.retry_after_s > _WAIT_MOST_S:
                         raise
                     self._rest(error.said, error.retry_after_s)

@@ -37,15 +37,24 @@ class Refused(CommandError):
 
     Attributes:
         retry_after_s: when it may be asked again; None where it did not say.
+        request_id: of the request that failed; None where none was made.
     """
 
-    def __init__(self, status: int, code: str, said: str, retry_after_s: float | None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        said: str,
+        retry_after_s: float | None,
+        request_id: str | None,
+    ) -> None:
         hint = _HINTS.get(status, "")
         super().__init__(f"The gateway refused: {said} ({code}){f'. {hint}' if hint else ''}")
         self.status = status
         self.code = code
         self.said = said
         self.retry_after_s = retry_after_s
+        self.request_id = request_id
 
 
 class Unreachable(CommandError):
@@ -299,6 +308,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> Refused:
         code or f"HTTP {response.status}",
         said or f"{response.reason or 'no reason given'}",
         _seconds(response.headers.get("Retry-After")),
+        response.headers.get("X-Request-Id"),
     )
 
 

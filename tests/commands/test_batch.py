@@ -120,6 +120,15 @@ async def test_a_limit_is_waited_for(tmp_path: Path) -> None:
     assert (printed.code, len(read(tmp_path))) == (0, 5)
 
 
+async def test_a_providers_limit_is_a_failure_of_its_request(tmp_path: Path) -> None:
+    """It is asked again as another request: this one has failed, whenever it is looked for."""
+    full = "simulator/echo?first=0&gap=0&status=429&refuse=1&retry_after=60"
+    where = files(tmp_path, {"id": "1", "prompt": "one", "model": full})
+    async with Gateway(REQUEST_TIMEOUT=30) as gateway:
+        printed = await typed("batch", *where, **to(gateway.origin))
+    assert (printed.code, [line["answer"] for line in read(tmp_path)]) == (0, ["one"])
+
+
 async def test_a_gateway_that_comes_back_is_waited_for(tmp_path: Path) -> None:
     """Where nobody answers for a moment, nothing fails."""
     where = files(tmp_path, "one", "two")
