@@ -190,10 +190,12 @@ async def test_a_change_is_let_in_by_sighup(
         assert str(handed.getsockname()[1]) in (await listener.hears("READY"))["STATUS"]
         await lines_until(gateway.stderr, "gateway_started")
 
+        statuses: list[str] = []
+
         async def reloaded() -> dict[str, Any]:
             gateway.send_signal(signal.SIGHUP)
             await listener.hears("RELOADING")
-            await listener.hears("READY")
+            statuses.append((await listener.hears("READY"))["STATUS"])
             return dict(json.loads((await lines_until(gateway.stderr, '"configuration_'))[-1]))
 
         conf(folder, {CODE: {"name": "shop", "prioritty": 3}, "x" * 20: {"name": "n", "weight": 0}})
@@ -209,11 +211,14 @@ async def test_a_change_is_let_in_by_sighup(
         (folder / "gateway.toml").write_text('anonymous_app = "other"\n', "utf-8")
         done = await reloaded()
         assert (done["apps"], done["settings"]) == (1, ["anonymous_app"])
+        assert ["refused" in status for status in statuses] == [True, False]
         assert "whoever" in (await lines_until(gateway.stderr, "ANONYMOUS_APP"))[-1]
         assert (await wire.get(at, "/v1/models", **bearer)).status == 401
         assert (await wire.get(at, "/v1/models")).status == 200
         other = {"Authorization": "Bearer " + "x" * 20}
         assert (await wire.get(at, "/v1/models", **other)).status == 200
+        gateway.send_signal(signal.SIGTERM)
+        assert await listener.hears("STOPPING")
 
 
 async def test_a_restart_refuses_nobody(tmp_path: Path, handed: socket.socket) -> None:
@@ -231,11 +236,22 @@ async def test_a_restart_refuses_nobody(tmp_path: Path, handed: socket.socket) -
                 answered.append(response.status)
             await ask(session, at, QUICK)
 
+    async def visit(session: ClientSession) -> None:
+        # A browser keeps its connection, most of the time unused.
+        while not over.is_set():
+            async with session.get(f"{at}/health/ready") as response:
+                answered.append(response.status)
+            await asyncio.sleep(0.05)
+
     connector = TCPConnector(force_close=True, limit=0)
-    async with ClientSession(connector=connector, timeout=ClientTimeout(50)) as session:
+    async with (
+        ClientSession(connector=connector, timeout=ClientTimeout(50)) as session,
+        ClientSession(timeout=ClientTimeout(50)) as browser,
+    ):
         async with supervised(folder, handed) as first:
             await lines_until(first.stderr, "gateway_started")
             hammers = [asyncio.create_task(hammer(session)) for _ in range(4)]
+            hammers.append(asyncio.create_task(visit(browser)))
             # Each is open before the end begins: a later one would wait for the next process.
             streams = [await _opened(session, at) for _ in range(50)]
             reading = [asyncio.create_task(_read(stream)) for stream in streams]

@@ -289,6 +289,22 @@ async def test_a_broken_origin_is_left_alone_and_another_is_served(house: House)
     assert max([one.attempts for one in await house.store.deliveries()]) < 20
 
 
+async def test_nobody_sleeps_on_beside_a_receiver_that_is_back(house: House) -> None:
+    """After hours of silence the schedule knows pauses of hours: one that arrives ends them all."""
+    back_at = house.clock.now() + 6 * 3_600
+    arrived: list[float] = []
+
+    def look() -> None:
+        house.receiver.broken = house.clock.now() < back_at
+        if not house.receiver.broken:
+            arrived.append(house.clock.now() - back_at)
+
+    house.receiver.on_post = look
+    await house.owe(*(house.receiver.wait_for(Execution()) for _ in range(12)))
+    await house.store.until(DeliveryState.DELIVERED, 12)
+    assert arrived[-1] - arrived[0] < 60
+
+
 async def test_a_receiver_that_is_down_is_found_when_it_comes_up(house: House) -> None:
     """A refused connection is no attempt that may have arrived."""
     async with Receiver() as gone:

@@ -230,6 +230,22 @@ async def test_what_waits_between_two_tries_does_not_hold_up_a_drain() -> None:
 
 
 @jumping
+async def test_a_drain_begins_nothing() -> None:
+    """It is over with what runs; what waits is the next process's, and has spent no attempt."""
+    store = KeptStore()
+    async with Rig(store=store, bounds={"workers": 1}, a=[[3.0, *HELLO]]) as rig:
+        jobs = [await rig.submit() for _ in range(5)]
+        await asyncio.sleep(1)
+        await rig.core.drain()
+        assert rig.at() == pytest.approx(3.0, abs=0.2)
+    found = [await store.get(job.id) for job in jobs]
+    assert [(job.state, job.attempt) for job in found if job] == [
+        (State.COMPLETED, 1),
+        *[(State.QUEUED, 0)] * 4,
+    ]
+
+
+@jumping
 @pytest.mark.parametrize("policy", [OnFailure.ERROR, OnFailure.RESTART])
 async def test_a_store_out_of_reach_does_not_hold_up_the_end(policy: OnFailure) -> None:
     """A process that is told to stop ends soon, streams, ends that wait to be stored and all;

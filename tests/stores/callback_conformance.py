@@ -165,6 +165,13 @@ class CallbackConformance:
         again = new_job(idempotency_key="acme:k", fingerprint="g")
         assert await store.insert(again, None) == again
 
+    async def test_many_are_forgotten_at_one_time(self, store: StoreAndOutbox) -> None:
+        """However many have ended since the last time: the store does not grow for ever."""
+        old = await asyncio.gather(*(ended(store, NOW + 9) for _ in range(250)))
+        gone = await store.prune(NOW + 10, NOW + 10)
+        assert {job_id for job_id, _ in gone} == {job.id for job in old}
+        assert await store.prune(NOW + 10, NOW + 10) == []
+
     @pytest.mark.parametrize("state", SETTLED)
     async def test_a_pending_callback_keeps_its_job(
         self, store: StoreAndOutbox, state: DeliveryState

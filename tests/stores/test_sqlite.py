@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.events import Completed, Delta
+from gateway.jobs import Outcome
+from gateway.messages import Message, Request
 from gateway.stores.ballast import Ballast
 from gateway.stores.database import Database
 from gateway.stores.sqlite import SqliteStore
 from tests.stores.callback_conformance import CallbackConformance
-from tests.stores.conformance import StoreConformance
+from tests.stores.conformance import NOW, StoreConformance, batch, claimed
 from tests.stores.history_conformance import HistoryConformance
 from tests.stores.usage_conformance import UsageConformance
 
@@ -41,3 +44,26 @@ class TestSqliteStoreHistory(HistoryConformance):
 
 class TestSqliteStoreUsage(UsageConformance):
     """The sums of what jobs took."""
+
+
+async def test_what_is_forgotten_is_in_no_file(tmp_path: Path) -> None:
+    """Neither what was asked nor the answer is left in a page that nothing points to."""
+    store = store_in(tmp_path)
+    await store.start()
+    texts = [b"a secret question " * 1000, b"a secret answer " * 1000]
+    asked, answered = (text.decode() for text in texts)
+    request = Request(messages=(Message(role="user", content=asked),), model="m")
+    job = await claimed(store, request=request)
+    rest = batch(job, "1-1", Delta(text=answered), Completed())
+    await store.finish(job.id, Outcome(terminal=Completed(), answer=answered), rest, NOW, None)
+    kept = _files(tmp_path)
+    await store.forget([job.id])
+    await store.stop()
+    left = _files(tmp_path)
+    assert [text[:100] in kept for text in texts] == [True, True]
+    assert [text[:100] in left for text in texts] == [False, False]
+
+
+def _files(folder: Path) -> bytes:
+    """All that is in a folder."""
+    return b"".join(file.read_bytes() for file in folder.iterdir() if file.is_file())
