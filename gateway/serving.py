@@ -32,6 +32,7 @@ _LINGERING_S = 2.0
 _SHUTDOWN_S = 5.0
 _BACKLOG = 4096
 _STDERR = 2
+_REFUSED = "The last change of the configuration was refused; the log says why."
 # For requests that are on their way on connections that have been accepted.
 _HANDOVER_S = 0.25
 
@@ -185,6 +186,7 @@ async def _reloading(
             await told.wait()
             told.clear()
             supervisor.reloading()
+            outcome = status
             try:
                 # Files may be slow; streams go on meanwhile.
                 config = await asyncio.to_thread(reread)
@@ -192,10 +194,12 @@ async def _reloading(
                 _warn(config)
             except (ConfigError, OSError, UnicodeError) as error:
                 log.error("configuration_refused", problems=str(error).splitlines())
+                outcome = f"{status} {_REFUSED}"
             except Exception:
                 # A slip of ours; the next SIGHUP must be heard all the same.
                 log.exception("configuration_refused", problems=["It could not be taken."])
-            supervisor.ready(status)
+                outcome = f"{status} {_REFUSED}"
+            supervisor.ready(outcome)
 
     at_terminal = os.isatty(_STDERR)
 

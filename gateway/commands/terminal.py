@@ -2,14 +2,17 @@
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 # C0 and C1 but for tab and line feed, and what turns the direction of writing.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _CELL_MOST = 60
+_GAP = "  "
 
 
 def say(text: str) -> None:
@@ -33,17 +36,33 @@ def show_line(value: Any) -> None:
 
 
 def show_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Columns under their names; None is a dash. On a terminal a long cell is cut."""
+    """Columns under their names; None is a dash. On a terminal a long cell is cut, and columns that
+    have no place beside the others stand below them, further in.
+    """
     from rich.cells import cell_len
 
+    wide = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     most = _CELL_MOST if sys.stdout.isatty() else sys.maxsize
     lines = [list(head), *([_cell(each, most) for each in row] for row in rows)]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    folds = _folds(widths, wide)
     for line in lines:
-        padded = (
+        cells = [
             cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)
-        )
-        print("  ".join(padded).rstrip())
+        ]
+        for begin, end in pairwise(folds):
+            print((_GAP if begin else "") + _GAP.join(cells[begin:end]).rstrip())
+
+
+def _folds(widths: Sequence[int], wide: int) -> list[int]:
+    """The columns with which a line begins, and how many there are."""
+    folds, taken = [0], 0
+    for number, width in enumerate(widths):
+        if number and taken + width > wide:
+            folds.append(number)
+            taken = len(_GAP)
+        taken += width + len(_GAP)
+    return [*folds, len(widths)]
 
 
 def show_fields(fields: dict[str, Any]) -> None:

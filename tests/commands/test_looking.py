@@ -12,7 +12,7 @@ import apsw
 import pytest
 from aiohttp import web
 
-from tests.commands.typing_in import to, typed
+from tests.commands.typing_in import screen, to, typed
 from tests.engine.receiver import SIGNATURE, Execution, Receiver
 from tests.surfaces.running import CODE, OTHER_CODE, QUICK, Gateway, apps
 
@@ -42,6 +42,21 @@ async def test_history_lists_the_newest_first() -> None:
     assert rows[0].endswith("word 2")
     assert [job["request_id"] for job in json.loads(program.out)] == ids[::-1]
     assert stranger == (0, "[]\n", "")
+
+
+async def test_a_narrow_terminal_folds_its_columns() -> None:
+    """No column begins on one line and ends on the next; the id of a request is whole."""
+    async with Gateway() as gateway:
+        job_id = await gateway.queue(QUICK, "one two")
+        await gateway.over(job_id)
+        async with screen("history", COLUMNS="80", **to(gateway.origin)) as shown:
+            await shown.shows("one two")
+    lines = [line.split() for line in shown.seen.splitlines() if line]
+    assert lines[0] == ["request", "state", "door"]
+    assert lines[1] == ["model", "tokens", "took", "prompt"]
+    assert lines[2] == [job_id, "completed", "ai_request"]
+    assert (lines[3][:2], lines[3][-2:]) == ([QUICK, "4"], ["one", "two"])
+    assert all(len(line) <= 80 for line in shown.seen.splitlines())
 
 
 async def test_history_is_searched() -> None:
