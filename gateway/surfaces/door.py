@@ -7,6 +7,7 @@ written. An error is translated once, here, into the shape of its door.
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from math import ceil
@@ -322,8 +323,7 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> None:
     # msgspec keeps the last of two; another reader on the way may have gone by the first.
     if len({name for name, _ in pairs}) != len(pairs):
-        names = [name for name, _ in pairs]
-        name = next(name for name in names if names.count(name) > 1)
+        name = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise InvalidRequest(f"{clean(name)[:100]} is there twice.", field=name)
 
 

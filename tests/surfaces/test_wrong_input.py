@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from gateway.errors import InvalidRequest
+from gateway.surfaces.door import decode
 from tests.e2e import wire
 from tests.engine.receiver import Execution, Receiver
 from tests.surfaces.running import CODE, Gateway, Reply, raw
@@ -91,6 +93,13 @@ async def test_what_is_no_json_is_refused(unmoved: Gateway, door: Door, more: st
     """Also where it stands in a field that nobody reads."""
     reply = await send(unmoved, door, _inside(door, more))
     assert (reply.status, door.refusal(reply)) == (400, "INVALID_REQUEST")
+
+
+async def test_a_name_that_is_there_twice_is_found_among_many() -> None:
+    """In a time that grows with the body: with its square, this one would take minutes."""
+    names = ", ".join(f'"{number}": 0' for number in range(100_000))
+    with pytest.raises(InvalidRequest, match="^99999 is there twice"):
+        decode(f'{{{names}, "99999": 0}}'.encode(), dict[str, int])
 
 
 BYTES = {
