@@ -98,7 +98,7 @@ async def test_what_is_no_json_is_refused(unmoved: Gateway, door: Door, more: st
 async def test_a_name_that_is_there_twice_is_found_among_many() -> None:
     """In a time that grows with the body: with its square, this one would take minutes."""
     names = ", ".join(f'"{number}": 0' for number in range(100_000))
-    with pytest.raises(InvalidRequest, match="^99999 is there twice"):
+    with pytest.raises(InvalidRequest, match="99999 is there twice"):
         decode(f'{{{names}, "99999": 0}}'.encode(), dict[str, int])
 
 
