@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -138,11 +139,14 @@ async def test_each_word_is_a_datagram(listener: Listener) -> None:
 
 async def test_signs_of_life_come_from_the_loop(listener: Listener) -> None:
     """Several in the time after which it is taken for dead; none after the end."""
-    environ = {"NOTIFY_SOCKET": listener.address, "WATCHDOG_USEC": "30000", "WATCHDOG_PID": "7"}
+    environ = {"NOTIFY_SOCKET": listener.address, "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "7"}
     supervisor = Supervisor.of(environ, 7)
+    began = time.monotonic()
     supervisor.start()
     for _ in range(3):
         assert await listener.hears("WATCHDOG") == {"WATCHDOG": "1"}
+    # Two of the three pauses that fit in; at a pause of the whole time or more it were over two.
+    assert time.monotonic() - began < 2.0
     supervisor.stop()
     supervisor.stop()
     supervisor.ready("Silent.")
