@@ -233,15 +233,15 @@ async def test_what_waits_between_two_tries_does_not_hold_up_a_drain() -> None:
 async def test_a_drain_begins_nothing() -> None:
     """It is over with what runs; what waits is the next process's, and has spent no attempt."""
     store = KeptStore()
-    async with Rig(store=store, bounds={"workers": 1}, a=[[3.0, *HELLO]]) as rig:
-        jobs = [await rig.submit() for _ in range(5)]
+    async with Rig(store=store, a=[[3.0, *HELLO]], b=[[9.0, *HELLO]]) as rig:
+        jobs = [await rig.submit(model) for model in "baaaa"]
         await asyncio.sleep(1)
         await rig.core.drain()
-        assert rig.at() == pytest.approx(3.0, abs=0.2)
+        assert rig.at() == pytest.approx(9.0, abs=0.2)
     found = [await store.get(job.id) for job in jobs]
     assert [(job.state, job.attempt) for job in found if job] == [
-        (State.COMPLETED, 1),
-        *[(State.QUEUED, 0)] * 4,
+        *[(State.COMPLETED, 1)] * 2,
+        *[(State.QUEUED, 0)] * 3,
     ]
 
 
