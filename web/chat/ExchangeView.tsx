@@ -148,6 +148,10 @@ function Foot(props: { exchange: Exchange; facts: Facts | null; onRetry: (() => 
 }
 
 function told({ model, tokens, totalS }: Facts): string {
-  const parts = [model, tokens && `${tokens}\u00a0tokens`, totalS && `${totalS.toFixed(1)}\u00a0s`];
+  const parts = [model, tokens && `${tokens}\u00a0tokens`, totalS && lasting(totalS)];
   return parts.filter(Boolean).join(" · ");
+}
+
+function lasting(seconds: number): string {
+  return seconds < 1 ? `${Math.ceil(seconds * 1000)}\u00a0ms` : `${seconds.toFixed(1)}\u00a0s`;
 }

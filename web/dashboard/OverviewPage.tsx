@@ -37,7 +37,7 @@ export function OverviewPage({ admin, overview, samples }: OverviewProps) {
       <h1 className="visually-hidden">Overview</h1>
       <Tiles admin={admin} overview={overview} />
       <div className="grid">
-        <Panel title="Load" aside="since this page was opened, 10 minutes at most" className="wide">
+        <Panel title="Load" aside="since you came, up to 10 minutes" className="wide">
           <Load samples={samples} />
         </Panel>
         <Panel title="Queue by app">

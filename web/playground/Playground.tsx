@@ -46,7 +46,7 @@ export function Playground({ access }: { access: Access }) {
           />
         </div>
         <div className="playground-see">
-          {offered && (
+          {offered && offered !== run?.view.jobId && (
             <Offer
               id={offered}
               onRead={() => begin(Run.read(offered, access.options))}

@@ -276,7 +276,7 @@ test("the keyboard does all of it, and who listens is told in two sentences", as
   expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("Copy");
 });
 
-test.each([1440, 360])("at %i pixels nothing is wider than the window", async (width) => {
+test.each([1440, 320])("at %i pixels nothing is wider than the window", async (width) => {
   for (const colorScheme of ["light", "dark"] as const) {
     const viewport = { width, height: 760 };
     const reader = await Reader.at(browser, gateway, "/chat", { viewport, colorScheme });

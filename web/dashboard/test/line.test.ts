@@ -49,10 +49,10 @@ test("a gateway that dies is missed, and found again by itself", async () => {
 test.each([
   ["overview", 1440],
   ["requests", 1440],
-  ["overview", 360],
-  ["requests", 360],
-  ["callbacks", 360],
-  ["usage", 360],
+  ["overview", 320],
+  ["requests", 320],
+  ["callbacks", 320],
+  ["usage", 320],
 ])("the page of %s at %i pixels is no wider than the screen", async (page, width) => {
   const operator = await Operator.at(browser, gateway, { viewport: { width, height: 800 } });
   await operator.go(`#/${page}`);

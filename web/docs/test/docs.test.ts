@@ -68,8 +68,8 @@ test("a call is tried from the page with a credential", async () => {
 });
 
 test.each([
-  [360, "light"],
-  [360, "dark"],
+  [320, "light"],
+  [320, "dark"],
 ] as const)(
   "an opened call at %i pixels, %s, is no wider than the screen",
   async (width, scheme) => {

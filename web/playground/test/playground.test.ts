@@ -174,7 +174,7 @@ test("an app code is typed in once, stays in the tab, and stands in no code to c
   expect(await page.evaluate(() => JSON.stringify({ ...sessionStorage }))).not.toContain(CODE);
 });
 
-test.each([1440, 360])("at %i pixels nothing is wider than the window", async (width) => {
+test.each([1440, 320])("at %i pixels nothing is wider than the window", async (width) => {
   const viewport = { width, height: 760 };
   const reader = await Reader.at(browser, gateway, "/", { viewport });
   onTestFinished(() => reader.leave());
