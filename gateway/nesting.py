@@ -5,8 +5,9 @@ import re
 # Levels of objects and arrays within each other.
 DEEPEST = 500
 
-# Texts are stepped over whole, so that brackets in them do not count.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+# Texts are stepped over whole, so that brackets in them do not count; one without an end up to the
+# end of all, and never again from a quote inside it.
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 def is_too_deep(data: bytes) -> bool:

@@ -27,3 +27,9 @@ def test_wide_is_not_deep() -> None:
 def test_brackets_in_texts_do_not_count(text: str) -> None:
     """Nor behind a quote that is escaped."""
     assert not is_too_deep(json.dumps([text] * 2_000).encode())
+
+
+@pytest.mark.parametrize("inside", [b'\\"', b"\\", b'\\\\"', b"x", b"["])
+def test_a_text_without_an_end_is_read_once(inside: bytes) -> None:
+    """In a time that grows with the body: with its square, these would take hours."""
+    assert not is_too_deep(b"[]" * DEEPEST + b'"' + inside * 400_000)
