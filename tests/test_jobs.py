@@ -100,8 +100,14 @@ def test_a_job_survives_its_storage() -> None:
 
 def test_a_new_id_tells_its_time() -> None:
     """An id is the second of its making, in UTC, and a random UUID."""
-    made = new_job_id(1795214640.9, lambda: UUID("0b9f6c1e-8f0e-4d55-9c3b-2a7a3a1f0d11"))
-    assert made == "20261120T224400Z-0b9f6c1e-8f0e-4d55-9c3b-2a7a3a1f0d11"
+    moments = (1795214640.9, 1795214641.0, 1795214640.0, 1795218299.9)
+    made = [
+        new_job_id(now, lambda: UUID("0b9f6c1e-8f0e-4d55-9c3b-2a7a3a1f0d11")) for now in moments
+    ]
+    assert made == [
+        f"20261120T{at}Z-0b9f6c1e-8f0e-4d55-9c3b-2a7a3a1f0d11"
+        for at in ("224400", "224401", "224400", "234459")
+    ]
 
 
 @given(st.floats(min_value=0, max_value=253402300799))
