@@ -233,9 +233,18 @@ class _Bar:
     def __init__(self, progress: Progress, tally: Tally) -> None:
         self._progress = progress
         self._task = progress.add_task("", total=tally.total, completed=tally.before, told="")
+        self._said = ""
 
     def update(self, tally: Tally, note: str) -> None:
-        """Show how far it is; `note` where nothing goes on."""
+        """Show how far it is; `note` where nothing goes on. Where there is no bar that is said in
+        a line, once for each reason.
+        """
+        if self._progress.disable:
+            why = note.partition(": ")[2]
+            if why and why != self._said:
+                say(f"Waiting: {why.removesuffix('.')}.")
+            self._said = why
+            return
         now = time.monotonic()
         remaining_s = tally.remaining_s(now)
         parts = [f"{tally.rate(now):.1f}/s"]

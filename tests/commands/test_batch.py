@@ -130,7 +130,7 @@ async def test_a_providers_limit_is_a_failure_of_its_request(tmp_path: Path) -> 
 
 
 async def test_a_gateway_that_comes_back_is_waited_for(tmp_path: Path) -> None:
-    """Where nobody answers for a moment, nothing fails."""
+    """Where nobody answers for a moment, nothing fails; it is said, as there is no bar to see."""
     where = files(tmp_path, "one", "two")
     async with (
         Gateway() as gateway,
@@ -139,7 +139,10 @@ async def test_a_gateway_that_comes_back_is_waited_for(tmp_path: Path) -> None:
     ):
         await true(lambda: proxy.connections > 1)
         proxy.target = gateway.origin
-        assert await asyncio.wait_for(started.wait(), 20) == 0
+        _, err = await asyncio.wait_for(started.communicate(), 20)
+        assert started.returncode == 0
+    assert err.decode().splitlines()[1] == "Waiting: the gateway cannot be reached."
+    assert err.count(b"Waiting") == 1
     assert len(read(tmp_path)) == 2
 
 
