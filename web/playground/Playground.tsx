@@ -65,8 +65,8 @@ export function Playground({ access }: { access: Access }) {
 
 /** Where the page is one column, the answer stands below what was asked. */
 function bringIntoView(panel: HTMLElement | null): void {
-  const { top } = panel?.getBoundingClientRect() ?? { top: 0 };
-  if (top > window.innerHeight / 3) panel?.scrollIntoView({ block: "start" });
+  // As the style has it.
+  if (matchMedia("(max-width: 68rem)").matches) panel?.scrollIntoView({ block: "start" });
 }
 
 /** The job that the address names. It is read when somebody says so. */
