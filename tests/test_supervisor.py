@@ -42,7 +42,10 @@ class Listener:
         """The next word that is one of these, with all that was said with it."""
         loop = asyncio.get_running_loop()
         while True:
-            said = (await asyncio.wait_for(loop.sock_recv(self._socket, 4096), 20)).decode()
+            try:
+                said = (await asyncio.wait_for(loop.sock_recv(self._socket, 4096), 20)).decode()
+            except TimeoutError:
+                raise AssertionError(f"{words[0]} was not said") from None
             told = dict(line.split("=", 1) for line in said.splitlines())
             if words[0] in told:
                 return told
