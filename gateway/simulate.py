@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -301,7 +302,9 @@ class Simulation:
         response = web.StreamResponse(headers={"Cache-Control": "no-cache"})
         response.content_type = "text/event-stream"
         response.enable_chunked_encoding()
-        await response.prepare(request)
+        # Whoever has left by now is found to have left early.
+        with suppress(ConnectionResetError):
+            await response.prepare(request)
         transport = request.transport
         if transport is None:
             return response

@@ -193,6 +193,22 @@ async def test_streams_are_counted(client: Client, stats: Stats) -> None:
     assert counts == {"requests": 2, "refused": 0, "open": 0, "ended": 1, "closed_early": 1}
 
 
+async def test_who_leaves_before_the_answer_begins_is_no_error(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A caller that is gone is nobody to tell, and no traceback."""
+    body = json.dumps(asking(f"echo?{FAST}", stream=True)).encode()
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer any\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    for _ in range(20):
+        _, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(head.encode() + body)
+        writer.transport.abort()
+    # Asked later, answered later.
+    await chunks(await client.post(PATH, json=asking(f"echo?{FAST}", stream=True)))
+    assert caplog.records == []
+
+
 async def test_a_slow_reader_is_waited_for(client: Client, stats: Stats) -> None:
     """As fast as the socket takes means no faster: memory does not hold the whole answer."""
     model = f"lorem?tokens=90000&{FAST}"
