@@ -15,7 +15,7 @@ PRICED = "simulator/priced"
 MODELS = f"""
 [models."{PRICED}"]
 provider = "simulator"
-upstream = "echo?first=0&gap=0"
+upstream = "echo?first=0&gap=0.001"
 input_price = 250_000
 output_price = 250_000
 """

@@ -37,6 +37,8 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 # How many questions it remembers to have refused; the oldest are forgotten beyond this.
 _MOST_REFUSED = 1000
+# What is said without a pause comes together, as one read of a connection brings it.
+_MOST_AT_ONCE = 64
 
 # White space belongs to the word after it, so that the tokens joined are the text.
 _TOKEN = re.compile(r"\s*\S+|\s+\Z")
@@ -150,7 +152,9 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         text = text_of(self.text, prompt)
         if self.tokens is None:
             return _TOKEN.findall(text)
-        words = _TOKEN.findall(f" {text.strip()}")
+        # No more of a text is looked at than is said of it.
+        found = (match[0] for match in _TOKEN.finditer(f" {text.strip()}"))
+        words = list(islice(found, self.tokens))
         words = list(islice(cycle(words), self.tokens))
         return [word.lstrip() for word in words[:1]] + words[1:]
 
@@ -218,12 +222,20 @@ class Simulator:
         """Play the script that `model` spells; see Provider.stream."""
         script, prompt = read_script(model), request.prompt
         self._admit(script, hash((model, prompt)))
+        arrived: list[Output] = []
         for step in script.plan(prompt, request.max_tokens, tool_names(request.tools)):
-            await self._sleep(step.after_s)
-            if isinstance(step.part, Fault):
-                await self._fail(step.part)
-            else:
-                yield [step.part]
+            if step.after_s or not arrived or len(arrived) == _MOST_AT_ONCE:
+                if arrived:
+                    yield arrived
+                    arrived = []
+                await self._sleep(step.after_s)
+            if not isinstance(step.part, Fault):
+                arrived.append(step.part)
+                continue
+            if arrived:
+                yield arrived
+            await self._fail(step.part)
+        yield arrived
 
     def _admit(self, script: Script, key: int) -> None:
         status = script.refusal(self._refused[key])

@@ -85,11 +85,20 @@ async def test_max_tokens_end_the_answer() -> None:
 
 
 async def test_the_pace_is_the_script_s() -> None:
-    """`first` comes before the first chunk, `gap` before each other one."""
+    """`first` comes before the first chunk, `gap` before each other one; the end needs no more."""
     sleeper = Sleeper()
     async for _ in Simulator(sleeper).stream(ask(), "echo?first=2&gap=0.5"):
         pass
-    assert sleeper.slept == [2.0, 0.5, 0.5, 0.5, 0.0]
+    assert sleeper.slept == [2.0, 0.5, 0.5, 0.5]
+
+
+async def test_what_comes_at_once_comes_together() -> None:
+    """Without a gap a read brings many words, but never so many that others would wait for it."""
+    sleeper = Sleeper()
+    simulator = Simulator(sleeper)
+    reads = [len(parts) async for parts in simulator.stream(ask(), "lorem?tokens=100&gap=0")]
+    assert reads == [64, 38]
+    assert sleeper.slept == [0.3, 0.0]
 
 
 async def test_tools_are_called_whole() -> None:
