@@ -42,7 +42,7 @@ from gateway.surfaces.pages import Pages
 from gateway.surfaces.responses import Responses
 from gateway.surfaces.route import Access, Handler, Route
 from gateway.surfaces.status import Health
-from gateway.surfaces.strays import strays
+from gateway.surfaces.strays import Strays
 from gateway.surfaces.stream import N8n
 from gateway.surfaces.streams import Streams
 from gateway.surfaces.websocket import WebSockets
@@ -134,7 +134,7 @@ class Doors:
     def install(self, app: web.Application) -> None:
         """Let the application's requests in."""
         doors = self._doors
-        app.middlewares.append(strays(doors))
+        strays = Strays(doors)
         routes: list[web.AbstractRoute] = []
         paths: dict[str, web.Resource] = {}
         for route in (route for door in doors for route in door.routes):
@@ -146,9 +146,17 @@ class Doors:
             if (route.method, route.access) == ("GET", Access.OPEN):
                 # Load balancers and uptime checks ask without wanting the body.
                 routes.append(paths[route.path].add_route("HEAD", handler))
-        cors.install(app, routes, self._pages, local=self._settings.dev_mode)
+        local = self._settings.dev_mode
+        mark = cors.install(app, routes, self._pages, local=local, forbid=strays.forbid)
+        strays.install(app)
+
+        async def prepare(request: web.Request, response: web.StreamResponse) -> None:
+            await mark(request, response)
+            carry_headers(request, response)
+            warn(self._core, request, response)
+
+        app.on_response_prepare.append(prepare)
         app.on_shutdown.append(self._close)
-        app.on_response_prepare.extend((carry_headers, warn(self._core)))
 
     async def _close(self, app: web.Application) -> None:
         self._overviews.close()

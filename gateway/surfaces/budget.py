@@ -1,7 +1,5 @@
 """The warning on answers to those whose app has spent most of its budget."""
 
-from collections.abc import Awaitable, Callable
-
 from aiohttp import hdrs, web
 
 from gateway.engine.core import Core
@@ -13,14 +11,10 @@ HEADER = "X-Budget-Warning"
 PAYER = web.RequestKey("payer", Tenant)
 
 
-def warn(core: Core) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """What puts the warning on answers that made a job; for `on_response_prepare`."""
-
-    async def prepare(request: web.Request, response: web.StreamResponse) -> None:
-        payer = request.get(PAYER)
-        if payer is not None and request.method == hdrs.METH_POST and response.status < 400:
-            warning = core.budgets.warning(payer)
-            if warning is not None:
-                response.headers[HEADER] = warning
-
-    return prepare
+def warn(core: Core, request: web.Request, response: web.StreamResponse) -> None:
+    """Put the warning on an answer that made a job."""
+    payer = request.get(PAYER)
+    if payer is not None and request.method == hdrs.METH_POST and response.status < 400:
+        warning = core.budgets.warning(payer)
+        if warning is not None:
+            response.headers[HEADER] = warning

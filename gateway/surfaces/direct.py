@@ -178,6 +178,8 @@ class Direct:
         return ended
 
 
-async def carry_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Put the headers that a request was given on its answer; for `on_response_prepare`."""
-    response.headers.update(request.get(_HEADERS) or {})
+def carry_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Put the headers that a request was given on its answer."""
+    given = request.get(_HEADERS)
+    if given is not None:
+        response.headers.update(given)

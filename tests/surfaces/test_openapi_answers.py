@@ -49,7 +49,7 @@ OPERATIONS = [
     if route.method not in ("OPTIONS", "HEAD")
     and route.resource is not None
     # The events are without an end.
-    and route.resource.canonical not in (*PAGES, "/static/{path}", "/admin/events")
+    and route.resource.canonical not in (*PAGES, "/static/{path}", "/{path}", "/admin/events")
 ]
 # What has no good answer here: a WebSocket has none before it has been opened, there is no
 # database to copy, and no callback that was given up.
