@@ -53,9 +53,10 @@ class EventLog:
         self.events: list[Event] = []
         # The terminal event is in; nothing can follow.
         self.closed = False
-        # Parallel: the attempts begun, and the position of the first event of each.
-        self._attempts: list[int] = []
-        self._starts: list[int] = []
+        # Parallel: the attempts begun, and the position of the first event of each. Tuples: most
+        # logs have one, and what holds nothing but numbers costs the collector nothing.
+        self._attempts: tuple[int, ...] = ()
+        self._starts: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.events)
@@ -83,8 +84,8 @@ class EventLog:
             raise AssertionError("a finished job has no further attempt")
         if attempt <= self.attempt:
             raise AssertionError(f"attempt {attempt} does not follow {self.attempt}")
-        self._attempts.append(attempt)
-        self._starts.append(len(self.events))
+        self._attempts += (attempt,)
+        self._starts += (len(self.events),)
 
     def append(self, event: Event) -> None:
         """Add one event of the current attempt."""

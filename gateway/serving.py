@@ -226,7 +226,7 @@ def _spare_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(5_000, 3, 250)
+    gc.set_threshold(20_000, 3, 250)
 
 
 def _signals() -> asyncio.Semaphore:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 import msgspec
@@ -43,41 +44,14 @@ class HandBack(Exception):
 Reason = Terminal | ProviderError | HandBack
 
 
-class Watch:
-    """One timer for the time-outs of a run. Moving the next deadline costs an assignment."""
-
-    def __init__(self, run: "Run", latest: float) -> None:
-        """Watch over `run`, which must have ended by `latest` (loop time) whatever happens."""
-        self._loop = asyncio.get_running_loop()
-        self._run = run
-        self._latest = latest
-        self._timer: asyncio.TimerHandle | None = None
-        self.due = latest
-
-    def arm(self, due: float) -> None:
-        """Stop the run at `due`, or at the job's own end of time if that is sooner."""
-        self.disarm()
-        self.due = due
-        self._timer = self._loop.call_at(min(due, self._latest), self._expire)
-
-    def disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _expire(self) -> None:
-        # The loop may fire a timer early by its clock's resolution.
-        if min(self.due, self._latest) > self._loop.time() + 0.001:
-            self.arm(self.due)
-        else:
-            self._timer = None
-            self._run.time_out(whole=self._latest <= self.due)
-
-
 class Run:
     """A processing job, from its claim to its end, over all tries of all its models.
 
     It outlives its stay with a worker: while a retry waits, no slot is held.
+
+    Attributes:
+        due: loop time by which its provider must have said something. Moving it on costs no more
+            than an assignment.
     """
 
     def __init__(
@@ -97,8 +71,9 @@ class Run:
         # The provider at which it has a turn that is not used yet.
         self.turn: str | None = None
         self.ended = asyncio.Event()
-        self.watch = Watch(self, latest)
+        self.due = inf
         self._task: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         # How often a model was asked in this attempt.
         self._asks = 0
         # What tries cost that failed before they showed anything.
@@ -151,9 +126,33 @@ class Run:
 
     # -- stopping -----------------------------------------------------------------------------
 
-    def attend(self, task: "asyncio.Task[object] | None") -> None:
-        """`task` is streaming for this run, and may be cancelled for it; None: no longer."""
+    def attend(self, task: "asyncio.Task[object] | None", look_at: float) -> None:
+        """`task` is streaming for this run from now on, and may be cancelled for it.
+
+        Args:
+            look_at: loop time before which `due` is never moved.
+        """
         self._task = task
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_at(min(look_at, self.latest), self._look)
+
+    def leave(self) -> None:
+        """Nobody streams for this run any more."""
+        self._task = None
+        if self._timer is not None:
+            self._timer.cancel()
+            # It would keep this alive.
+            self._timer = None
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = min(self.due, self.latest)
+        # The loop may fire a timer early by its clock's resolution.
+        if due > loop.time() + 0.001:
+            self._timer = loop.call_at(due, self._look)
+        else:
+            self._timer = None
+            self.time_out(whole=self.latest <= self.due)
 
     def interrupt(self, reason: Reason) -> bool:
         """Stop the stream, because of `reason`; False if the first reason stands already."""

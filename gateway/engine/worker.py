@@ -8,7 +8,7 @@ from random import Random
 from typing import TypeVar
 
 import structlog
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from gateway import retries
 from gateway.engine.bounds import Timeouts
@@ -130,6 +130,8 @@ class Workers:
     async def _work(self) -> None:
         while True:
             ticket = await self._queue.get()
+            # All that is logged until the next one is of this job.
+            bind_contextvars(job_id=ticket.job_id)
             try:
                 await self._take(ticket)
             except Exception:
@@ -232,12 +234,12 @@ class Workers:
         """
         task = asyncio.current_task()
         if not run.interrupted():
-            run.watch.arm(asyncio.get_running_loop().time() + self._timeouts.first_token_s)
-            run.attend(task)
+            now = asyncio.get_running_loop().time()
+            run.due = now + self._timeouts.first_token_s
+            run.attend(task, now + min(self._timeouts.first_token_s, self._timeouts.token_s))
             self._pace.streams += 1
             try:
-                with bound_contextvars(job_id=run.job.id):
-                    return await self._publish(run, leg)
+                return await self._publish(run, leg)
             except (asyncio.CancelledError, ProviderError):
                 # Without a reason it is a failure, or the worker itself is being ended. With one,
                 # a provider that fails as it is stopped was stopped all the same.
@@ -246,8 +248,7 @@ class Workers:
                 task.uncancel()
             finally:
                 self._pace.streams -= 1
-                run.attend(None)
-                run.watch.disarm()
+                run.leave()
         if isinstance(run.reason, Terminal):
             return run.reason
         raise run.reason or AssertionError("a stream ends by its end, an error or a reason")
@@ -256,7 +257,6 @@ class Workers:
         time = asyncio.get_running_loop().time
         silence_s = self._timeouts.token_s
         channel = run.channel
-        watch = run.watch
         request = run.ask()
         pulse = self._observer.asked(run.job, leg.model, request, time())
         async with aclosing(leg.provider.stream(request, leg.model.upstream)) as outputs:
@@ -265,7 +265,7 @@ class Workers:
                 if pulse is not None:
                     pulse(now, len(arrived))
                 if run.first_token_at is not None:
-                    watch.due = now + silence_s
+                    run.due = now + silence_s
                 for output in arrived:
                     if run.first_token_at is None and type(output) is not Usage:
                         self._first(run, leg)
@@ -281,7 +281,7 @@ class Workers:
         self.sparing.answered(leg.model)
         run.first_token_at = self._now()
         run.model, run.provider = leg.model.name, leg.provider.name
-        run.watch.arm(asyncio.get_running_loop().time() + self._timeouts.token_s)
+        run.due = asyncio.get_running_loop().time() + self._timeouts.token_s
         run.channel.publish(Routed(model=leg.model.name, provider=leg.provider.name))
         self._observer.answered(run.job, leg.model)
 
@@ -382,7 +382,6 @@ class Workers:
             self._queue.observe(took_s)
 
     def _drop(self, run: Run) -> None:
-        run.watch.disarm()
         del self.runs[run.job.id]
         run.ended.set()
 
