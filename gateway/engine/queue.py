@@ -8,10 +8,9 @@ Start-time fair queueing: Goyal, Vin, Cheng, "Start-time Fair Queuing", SIGCOMM 
 """
 
 import asyncio
+from bisect import bisect_left, insort
 from collections import defaultdict
 from typing import NamedTuple
-
-from sortedcontainers import SortedList
 
 from gateway.errors import QueueFull
 from gateway.jobs import Lane
@@ -41,7 +40,10 @@ class Ticket(NamedTuple):
 
 
 class _Tenant:
-    """What the queue knows of one tenant. `heads` are its best entries, as the lanes see them."""
+    """What the queue knows of one tenant. `heads` are its best entries, as the lanes see them.
+
+    Sorted lists: what comes nearly always goes to the end, and what leaves is their first.
+    """
 
     __slots__ = ("cap", "cost", "finish", "heads", "running", "waiting")
 
@@ -50,7 +52,7 @@ class _Tenant:
         self.cost = 1.0
         self.finish = 0.0
         self.running = 0
-        self.waiting: dict[Lane, SortedList[Ticket]] = {lane: SortedList() for lane in Lane}
+        self.waiting: dict[Lane, list[Ticket]] = {lane: [] for lane in Lane}
         self.heads: dict[Lane, Ticket | None] = dict.fromkeys(Lane)
 
 
@@ -62,7 +64,7 @@ class _Lane:
     def __init__(self, cap: int) -> None:
         self.cap = cap
         self.running = 0
-        self.heads: SortedList[Ticket] = SortedList()
+        self.heads: list[Ticket] = []
 
 
 class Queue(asyncio.PriorityQueue[Ticket]):
@@ -85,7 +87,6 @@ class Queue(asyncio.PriorityQueue[Ticket]):
         super().__init__()
 
     def _init(self, maxsize: int) -> None:
-        self._waiting: SortedList[Ticket] = SortedList()
         self._tickets: dict[str, Ticket] = {}
         self._tenants: defaultdict[str, _Tenant] = defaultdict(_Tenant)
         self._lanes = {
@@ -146,10 +147,9 @@ class Queue(asyncio.PriorityQueue[Ticket]):
         return ticket
 
     def _put(self, item: Ticket) -> None:
-        self._waiting.add(item)
         self._tickets[item.job_id] = item
         tenant = self._tenants[item.tenant]
-        tenant.waiting[item.lane].add(item)
+        insort(tenant.waiting[item.lane], item)
         self._show(tenant)
 
     def _show(self, tenant: _Tenant) -> None:
@@ -161,9 +161,9 @@ class Queue(asyncio.PriorityQueue[Ticket]):
             if head is not shown:
                 lane = self._lanes[name]
                 if shown is not None:
-                    lane.heads.remove(shown)
+                    _remove(lane.heads, shown)
                 if head is not None:
-                    lane.heads.add(head)
+                    insort(lane.heads, head)
                 tenant.heads[name] = head
 
     def recap(self, tenant: str, cap: int | None) -> None:
@@ -229,8 +229,7 @@ class Queue(asyncio.PriorityQueue[Ticket]):
 
     def _leave(self, ticket: Ticket, tenant: _Tenant) -> None:
         del self._tickets[ticket.job_id]
-        self._waiting.remove(ticket)
-        tenant.waiting[ticket.lane].remove(ticket)
+        _remove(tenant.waiting[ticket.lane], ticket)
         self._show(tenant)
 
     def _wake(self) -> None:
@@ -241,11 +240,11 @@ class Queue(asyncio.PriorityQueue[Ticket]):
 
     def has_room(self) -> bool:
         """One more job may wait."""
-        return len(self._waiting) + self._reserved < self._capacity
+        return len(self._tickets) + self._reserved < self._capacity
 
     def qsize(self) -> int:
         """Jobs waiting, also those that may not run yet."""
-        return len(self._waiting)
+        return len(self._tickets)
 
     def __contains__(self, job_id: str) -> bool:
         return job_id in self._tickets
@@ -258,7 +257,10 @@ class Queue(asyncio.PriorityQueue[Ticket]):
     def position(self, job_id: str) -> int | None:
         """The place of a waiting job in line, from 1; None if it does not wait here."""
         ticket = self._tickets.get(job_id)
-        return None if ticket is None else self._waiting.index(ticket) + 1
+        if ticket is None:
+            return None
+        waiting = (lane for each in self._tenants.values() for lane in each.waiting.values())
+        return sum(bisect_left(lane, ticket) for lane in waiting) + 1
 
     def observe(self, run_s: float) -> None:
         """Learn from one finished run how long runs take."""
@@ -268,3 +270,7 @@ class Queue(asyncio.PriorityQueue[Ticket]):
     def estimate_s(self, position: int) -> float:
         """About how long a job at `position` waits for a worker, in seconds."""
         return position / self._workers * (self._run_s if self._run_s is not None else 5.0)
+
+
+def _remove(tickets: list[Ticket], ticket: Ticket) -> None:
+    del tickets[bisect_left(tickets, ticket)]
