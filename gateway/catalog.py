@@ -7,6 +7,7 @@ only file that knows which provider a name belongs to.
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Annotated, Any
 
 import msgspec
@@ -19,6 +20,8 @@ from gateway.problems import Report, nearest, shown
 PROVIDERS = ("together", "groq", "openai", "anthropic", "simulator")
 
 _NAME = re.compile(r"[!-~]{1,200}")
+# Callers may make up names: no more are remembered.
+_FOUND_MOST = 1000
 _BY_NAME = ((re.compile(r"gpt-.+|o\d.*"), "openai"), (re.compile(r"claude-.+"), "anthropic"))
 
 
@@ -97,7 +100,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULT_MODEL = "meta-llama/Meta-Llama-3.1-8B-Instruct-Turbo"
 
 
-class Catalog(msgspec.Struct, frozen=True):
+class Catalog(msgspec.Struct, frozen=True, dict=True):
     """The models known by name, and what each provider's other models take."""
 
     by_name: Mapping[str, Model] = msgspec.field(
@@ -119,6 +122,20 @@ class Catalog(msgspec.Struct, frozen=True):
         Raises:
             UnknownModel: neither.
         """
+        model = self._found.get(name)
+        if model is None:
+            model = self._find(name)
+            if len(self._found) >= _FOUND_MOST:
+                self._found.clear()
+            self._found[name] = model
+        return model
+
+    @cached_property
+    def _found(self) -> dict[str, Model]:
+        """What was looked up of late."""
+        return {}
+
+    def _find(self, name: str) -> Model:
         listed = self.by_name.get(name)
         if listed is not None:
             return listed

@@ -20,6 +20,7 @@ from urllib.parse import quote
 import msgspec
 import structlog
 from aiohttp.http_exceptions import HttpProcessingError
+from structlog.contextvars import merge_contextvars
 from structlog.typing import EventDict, Processor
 
 from gateway.config import RULES, Settings
@@ -177,10 +178,15 @@ def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+def of_job(logger: object, method: str, line: EventDict) -> EventDict:
+    """The line with the job that is at work, where it names none itself."""
+    return line if "job_id" in line else merge_contextvars(logger, method, line)
+
+
 def processors(redactor: Redactor, *, as_columns: bool, colours: bool = False) -> list[Processor]:
     """The way of a line from the call to its bytes."""
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        of_job,
         # Before the redactor: a traceback is text by then, and rich would print local variables.
         structlog.processors.format_exc_info,
         redactor,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache, reduce
 from math import ceil
 from typing import Annotated, Literal, NamedTuple
 
@@ -44,7 +45,7 @@ def priced(job: Job, outcome: Outcome, catalog: Catalog) -> Outcome:
     return msgspec.structs.replace(outcome, cost=micros) if micros else outcome
 
 
-class Spent(msgspec.Struct, frozen=True, kw_only=True):
+class Spent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What some jobs took together: those of one app, user, model or day.
 
     Attributes:
@@ -58,6 +59,17 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: int = 0
+
+    def plus(self, more: "Spent") -> "Spent":
+        """Both together, as the first."""
+        return Spent(
+            key=self.key,
+            app=self.app,
+            jobs=self.jobs + more.jobs,
+            prompt_tokens=self.prompt_tokens + more.prompt_tokens,
+            completion_tokens=self.completion_tokens + more.completion_tokens,
+            cost=self.cost + more.cost,
+        )
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +134,7 @@ def spent_by(job: Job) -> Spent:
     """What one ended job took."""
     usage, outcome = (job.outcome.usage if job.outcome else None), job.outcome
     return Spent(
-        key=job.id,
+        key="",
         jobs=1,
         prompt_tokens=usage.prompt_tokens if usage else 0,
         completion_tokens=usage.completion_tokens if usage else 0,
@@ -132,20 +144,17 @@ def spent_by(job: Job) -> Spent:
 
 def summed(key: str, app: str, parts: Iterable[Spent]) -> Spent:
     """All of them as one."""
-    found = list(parts)
-    return Spent(
-        key=key,
-        app=app,
-        jobs=sum(each.jobs for each in found),
-        prompt_tokens=sum(each.prompt_tokens for each in found),
-        completion_tokens=sum(each.completion_tokens for each in found),
-        cost=sum(each.cost for each in found),
-    )
+    return reduce(Spent.plus, parts, Spent(key=key, app=app))
 
 
 def day_of(now: float) -> str:
     """The day of a time, by UTC: 2026-11-21."""
-    return datetime.fromtimestamp(now, UTC).date().isoformat()
+    return _day(int(now // 86_400))
+
+
+@lru_cache(maxsize=64)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * 86_400, UTC).date().isoformat()
 
 
 def first_day(per: Per, now: float) -> str:

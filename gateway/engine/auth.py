@@ -94,6 +94,8 @@ class Auth:
         by_name = {app.name: app for app in by_digest.values()}
         self._anonymous = by_name[anonymous_app] if anonymous_app else None
         self._by_digest, self._by_name = by_digest, by_name
+        # Who came with the right code before: a digest need not be taken again.
+        self._known: dict[str, Principal] = {}
 
     def knows(self, tenant: Tenant) -> bool:
         """The app is still one of them, under the code it had."""
@@ -128,11 +130,14 @@ class Auth:
         Raises:
             Unauthenticated: it is nobody's.
         """
-        # Found by its digest: how long the look-up takes tells nothing of the code.
-        tenant = self._by_digest.get(tenants.digest(code))
-        if tenant is None:
-            raise Unauthenticated("Unknown app code.")
-        return Principal(tenant=tenant)
+        principal = self._known.get(code)
+        if principal is None:
+            # Found by its digest: how long the look-up takes tells nothing of the code.
+            tenant = self._by_digest.get(tenants.digest(code))
+            if tenant is None:
+                raise Unauthenticated("Unknown app code.")
+            principal = self._known[code] = Principal(tenant=tenant)
+        return principal
 
     def bearer(self, token: str) -> Principal:
         """Who holds what came as a token: an app code, a user token or a stream token.

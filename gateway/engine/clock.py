@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 
@@ -33,9 +34,8 @@ _CATCH_UP = 0.1
 _NEVER_SET_S = 30 * 86_400.0
 
 
-def _elapsed() -> float:
-    """Seconds that no setting of a clock changes; where possible, sleep counts."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+# Seconds that no setting of a clock changes; where possible, sleep counts.
+_elapsed = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class SteadyClock:
@@ -43,7 +43,7 @@ class SteadyClock:
 
     def __init__(
         self,
-        wall: Callable[[], float] = lambda: time.time(),
+        wall: Callable[[], float] = time.time,
         elapsed: Callable[[], float] = _elapsed,
     ) -> None:
         """Begin at what the wall shows.
@@ -61,9 +61,11 @@ class SteadyClock:
         passed_s, self._at = at - self._at, at
         self._now += passed_s
         off_s = self.wall() - self._now
-        if abs(off_s) < _NEVER_SET_S:
-            most_s = passed_s * _CATCH_UP
-            off_s = min(max(off_s, -most_s), most_s)
+        most_s = passed_s * _CATCH_UP
+        if most_s < off_s < _NEVER_SET_S:
+            off_s = most_s
+        elif -_NEVER_SET_S < off_s < -most_s:
+            off_s = -most_s
         self._now += off_s
         return self._now
 

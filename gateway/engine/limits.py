@@ -46,8 +46,9 @@ class Limits:
         Raises:
             RateLimited: with the time after which one more fits.
         """
-        await self.check(limit, *key)
-        self._window(limit, key).add(self._now())
+        window, now = self._window(limit, key), self._now()
+        _refuse_full(limit, _standing(limit, window, now))
+        window.add(now)
 
     async def check(self, limit: str, *key: str) -> None:
         """Refuse where one more would not fit; count nothing.
@@ -55,20 +56,11 @@ class Limits:
         Raises:
             RateLimited: as `spend`.
         """
-        standing = await self.standing(limit, *key)
-        if not standing.remaining:
-            wait_s = max(1, standing.reset_s)
-            raise RateLimited(
-                f"The limit of {limit} is reached. Try again in {wait_s} s.",
-                retryable=True,
-                retry_after_s=wait_s,
-            )
+        _refuse_full(limit, await self.standing(limit, *key))
 
     async def standing(self, limit: str, *key: str) -> Standing:
         """What is left of `limit`; counts nothing."""
-        window, now = self._window(limit, key), self._now()
-        most = _parsed(limit).amount
-        return Standing(most, max(0, most - window.count(now)), ceil(window.frees_s(now)))
+        return _standing(limit, self._window(limit, key), self._now())
 
     def _window(self, limit: str, key: tuple[str, ...]) -> Window:
         self._asked += 1
@@ -83,3 +75,18 @@ class Limits:
     def _tidy(self) -> None:
         now = self._now()
         self._windows = {key: each for key, each in self._windows.items() if each.count(now)}
+
+
+def _standing(limit: str, window: Window, now: float) -> Standing:
+    most = _parsed(limit).amount
+    return Standing(most, max(0, most - window.count(now)), ceil(window.frees_s(now)))
+
+
+def _refuse_full(limit: str, standing: Standing) -> None:
+    if not standing.remaining:
+        wait_s = max(1, standing.reset_s)
+        raise RateLimited(
+            f"The limit of {limit} is reached. Try again in {wait_s} s.",
+            retryable=True,
+            retry_after_s=wait_s,
+        )

@@ -92,8 +92,12 @@ class Observers:
             each.claimed(job)
 
     def asked(self, job: Job, model: Model, request: Request, now: float) -> Pulse | None:
-        pulses = [each.asked(job, model, request, now) for each in self._all]
-        return _together([pulse for pulse in pulses if pulse is not None])
+        pulses = []
+        for each in self._all:
+            pulse = each.asked(job, model, request, now)
+            if pulse is not None:
+                pulses.append(pulse)
+        return _together(pulses)
 
     def answered(self, job: Job, model: Model) -> None:
         for each in self._all:

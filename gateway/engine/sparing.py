@@ -1,7 +1,6 @@
 """The breakers of one process, one for each model that fails."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import structlog
 
@@ -30,27 +29,15 @@ class Sparing:
         self._time = time
         self._breakers: dict[tuple[str, str], Breaker] = {}
 
-    @contextmanager
-    def guard(self, model: Model) -> Iterator[None]:
-        """Ask the model inside the block; a failure that leaves the block is remembered.
+    def guard(self, model: Model) -> "_Guard":
+        """Ask the model inside a block of this; a failure that leaves it is remembered.
 
         Raises:
             ProviderSpared: the model is not to be asked; the block is not entered.
         """
-        key = (model.provider, model.upstream)
-        breaker = self._breakers.get(key) or Breaker()
-        mark = breaker.admit(self._time())
-        try:
-            yield
-        except ProviderError as error:
-            if tells_of_trouble(error):
-                self._failed(key, mark)
-            else:
-                # Whoever refuses is there.
-                self.answered(model)
-            raise
-        finally:
-            breaker.left(mark)
+        breaker = self._breakers.get((model.provider, model.upstream))
+        mark = None if breaker is None else breaker.admit(self._time())
+        return _Guard(self, model, breaker, mark)
 
     def answered(self, model: Model) -> None:
         """The model said something: what it failed before is forgotten."""
@@ -62,9 +49,42 @@ class Sparing:
         """The models that failed since they last answered: provider, model, and how each stands."""
         return [(*key, breaker.standing) for key, breaker in self._breakers.items()]
 
-    def _failed(self, key: tuple[str, str], mark: object | None) -> None:
+    def failed(self, model: Model, mark: object | None) -> None:
+        """A call to the model failed so that it may be out of order.
+
+        Args:
+            mark: what `Breaker.admit` gave the call.
+        """
+        key = (model.provider, model.upstream)
         breaker = self._breakers.setdefault(key, Breaker())
         if breaker.failed(self._time(), mark):
             log.warning("model_spared", provider=key[0], model=key[1])
         if len(self._breakers) > _MOST:
             del self._breakers[next(iter(self._breakers))]
+
+
+class _Guard:
+    """One call to a model, of which its breaker learns how it ended."""
+
+    __slots__ = ("_breaker", "_mark", "_model", "_sparing")
+
+    def __init__(
+        self, sparing: Sparing, model: Model, breaker: Breaker | None, mark: object | None
+    ) -> None:
+        self._sparing = sparing
+        self._model = model
+        self._breaker = breaker
+        self._mark = mark
+
+    def __enter__(self) -> None:
+        """The call was admitted before."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, ProviderError):
+            if tells_of_trouble(error):
+                self._sparing.failed(self._model, self._mark)
+            else:
+                # Whoever refuses is there.
+                self._sparing.answered(self._model)
+        if self._breaker is not None:
+            self._breaker.left(self._mark)

@@ -5,7 +5,7 @@ from heapq import nsmallest
 from itertools import islice
 
 import msgspec
-from sortedcontainers import SortedSet
+from sortedcontainers import SortedList
 
 from gateway import history, jobs, webhooks
 from gateway.errors import Conflict
@@ -28,7 +28,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
         # In the order of their places.
-        self._places: SortedSet[Place] = SortedSet()
+        self._places: SortedList[Place] = SortedList()
         self._logs: dict[str, EventLog] = {}
         self._keys: dict[str, str] = {}
         self._sums = Sums()

@@ -53,7 +53,7 @@ class Sums:
 
     def _add(self, account: Account, more: Spent) -> None:
         known = self._of.get(account)
-        self._of[account] = summed("", "", [known, more] if known else [more])
+        self._of[account] = more if known is None else known.plus(more)
 
     def spent(self, by: By, since: str, until: str) -> list[Spent]:
         """The sums of the days from `since` on and before `until`, the dearest first."""

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from gateway.engine.core import Core, Principal
 from gateway.errors import (
@@ -266,13 +267,8 @@ class Desk:
             UnsupportedMediaType: it is not said to be JSON.
             TooLarge, RequestTimeout: it does not end.
         """
-        kind = request.content_type
-        if kind != "application/json" and not (
-            kind.startswith("application/") and kind.endswith("+json")
-        ):
-            raise UnsupportedMediaType
-        if (request.charset or "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
-            raise InvalidRequest("JSON is written in UTF-8.")
+        if request.headers.get(hdrs.CONTENT_TYPE) != "application/json":
+            _check_type(request)
         if (request.content_length or 0) > self._max_body_bytes:
             raise TooLarge
         try:
@@ -292,6 +288,16 @@ class Desk:
         return decoded(data, request.headers.get("Content-Encoding", ""), self._max_body_bytes)
 
 
+def _check_type(request: web.Request) -> None:
+    kind = request.content_type
+    if kind != "application/json" and not (
+        kind.startswith("application/") and kind.endswith("+json")
+    ):
+        raise UnsupportedMediaType
+    if (request.charset or "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise InvalidRequest("JSON is written in UTF-8.")
+
+
 def decode(data: bytes, kind: type[T]) -> T:
     """A JSON body as a struct. Unknown fields are ignored; null is absent.
 
@@ -302,7 +308,7 @@ def decode(data: bytes, kind: type[T]) -> T:
         raise InvalidRequest("The body is nested too deeply.")
     try:
         value = _decoder(kind).decode(data)
-        json.loads(data, object_pairs_hook=_refuse_repeats)
+        _repeats.decode(data.decode())
     except msgspec.ValidationError as error:
         raise _invalid(error) from None
     except (msgspec.DecodeError, ValueError, RecursionError):
@@ -322,9 +328,12 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
 
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> None:
     # msgspec keeps the last of two; another reader on the way may have gone by the first.
-    if len({name for name, _ in pairs}) != len(pairs):
+    if len(dict(pairs)) != len(pairs):
         name = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise InvalidRequest(f"{clean(name)[:100]} is there twice.", field=name)
+
+
+_repeats = json.JSONDecoder(object_pairs_hook=_refuse_repeats)
 
 
 def _invalid(error: msgspec.ValidationError) -> InvalidRequest:
@@ -339,16 +348,20 @@ def _invalid(error: msgspec.ValidationError) -> InvalidRequest:
 
 
 _encode = msgspec.json.Encoder().encode
+_HEADERS: CIMultiDict[str] = CIMultiDict(
+    {
+        "Content-Type": "application/json",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+)
 
 
 def answer(value: Any, *, status: int = 200, request_id: str | None = None) -> web.Response:
     """A JSON answer. With a request id in its headers where it made or read a job."""
-    response = web.Response(body=_encode(value), status=status, content_type="application/json")
-    headers = response.headers
-    headers["Cache-Control"] = "no-store"
-    headers["X-Content-Type-Options"] = "nosniff"
+    response = web.Response(body=_encode(value), status=status, headers=_HEADERS)
     if request_id is not None:
-        headers["X-Request-Id"] = request_id
+        response.headers["X-Request-Id"] = request_id
     return response
 
 
@@ -394,6 +407,6 @@ def has_credential(request: web.Request) -> bool:
     return (
         "Authorization" in headers
         or "X-App-Code" in headers
-        or TOKEN_PARAMETER in request.query
-        or TOKEN_PARAMETER in request.cookies
+        or (request.query_string != "" and TOKEN_PARAMETER in request.query)
+        or (hdrs.COOKIE in headers and TOKEN_PARAMETER in request.cookies)
     )

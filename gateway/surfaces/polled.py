@@ -1,6 +1,7 @@
 """How a job stands, as the job queue's document writes it: to who polls, and to `callback_url`."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal, TypedDict, get_args
 
 import msgspec
@@ -113,11 +114,14 @@ def _response(job: Job) -> Answer:
     return {
         "ai_response": outcome.answer,
         "model_used": outcome.model or job.request.model,
-        "completion_time": datetime.fromtimestamp(job.finished_at, UTC).strftime(
-            "%Y-%m-%dT%H:%M:%SZ"
-        ),
+        "completion_time": _written(int(job.finished_at)),
         "token_usage": usage(outcome.usage),
     }
+
+
+@lru_cache(maxsize=64)
+def _written(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _error(job: Job) -> Broken:
