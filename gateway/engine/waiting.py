@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from operator import itemgetter
 
 from gateway.engine.bounds import Bounds
 from gateway.engine.queue import Queue
@@ -20,9 +21,11 @@ class Waiting:
         self._tenant = tenant
         self._queue_timeout_s = bounds.queue_timeout
         self._connect_timeout_s = bounds.connect_timeout
-        # Loop times at which jobs expire; all wait equally long, so the oldest comes first.
+        # Loop times at which jobs expire; all wait equally long, so the oldest comes first. Only
+        # those of an earlier process come in another order, and are sorted before they are due.
         self._queued: dict[str, float] = {}
         self._held: dict[str, float] = {}
+        self._sorted = True
 
     def __len__(self) -> int:
         return len(self._queued) + len(self._held)
@@ -55,6 +58,9 @@ class Waiting:
 
     def due(self) -> tuple[str, Expired] | None:
         """A job that has waited for too long, and its end; None where there is none."""
+        if not self._sorted:
+            self._queued = dict(sorted(self._queued.items(), key=itemgetter(1)))
+            self._sorted = True
         for waiting, waited_for in ((self._queued, "a worker"), (self._held, "its reader")):
             for job_id, due in waiting.items():
                 if due <= _now():
@@ -65,6 +71,7 @@ class Waiting:
     def _enqueue(self, job: Job, waited_s: float = 0.0) -> None:
         tenant = self._tenant(job.owner.tenant)
         self._queued[job.id] = _now() + self._queue_timeout_s - waited_s
+        self._sorted = self._sorted and not waited_s
         self._queue.enqueue(
             job.id,
             job.owner.tenant,
