@@ -38,6 +38,19 @@ async def test_a_job_under_way_ends_before_it_goes() -> None:
 
 
 @jumping
+async def test_nobody_is_told_of_the_end_of_what_is_being_forgotten() -> None:
+    """Its callback is withheld from when it is cancelled until it is gone."""
+    async with Rig(a=[STUCK], store=SlowStore(lambda: 0.1)) as rig:
+        job = await rig.submit("a")
+        await asyncio.sleep(1)
+        forgetting = asyncio.create_task(rig.core.records.forget(job))
+        await asyncio.sleep(0.05)
+        meanwhile = set(rig.core.records.forgetting)
+        await forgetting
+        assert (meanwhile, rig.core.records.forgetting) == ({job.id}, set())
+
+
+@jumping
 async def test_a_job_is_forgotten_once() -> None:
     """Of many who ask at the same time one did it."""
     async with Rig(a=[HELLO], store=SlowStore(lambda: 0.1)) as rig:

@@ -8,6 +8,7 @@ import pytest
 
 from gateway import conversations
 from gateway.conversations import Conversation, Turn
+from gateway.errors import StoreFull
 from gateway.stores.ballast import Ballast
 from gateway.stores.database import Database
 from gateway.stores.sqlite_conversations import SqliteConversations
@@ -35,6 +36,24 @@ def store(database: Database) -> SqliteConversations:
 
 class TestSqliteConversations(ConversationConformance):
     """Conversations and their turns."""
+
+
+async def test_none_begins_on_a_full_disk(tmp_path: Path) -> None:
+    """What room is left is for the turns of those that are there, and for jobs that run."""
+    room = [1 << 30]
+    ballast = Ballast(tmp_path / "ballast", 4096, lambda _: room[0])
+    database = Database(tmp_path, ballast=ballast)
+    await database.start()
+    store = SqliteConversations(database)
+    there = await created(store)
+    room[0] = 0
+    with pytest.raises(StoreFull):
+        await store.create(new_conversation())
+    await store.append(there.id, turn(1), NOW + 1)
+    found = await store.get(there.id)
+    assert found is not None
+    assert (len(found.turns), await store.count()) == (1, 1)
+    await database.stop()
 
 
 async def test_they_survive_the_process(tmp_path: Path) -> None:
