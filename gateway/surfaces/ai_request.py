@@ -30,7 +30,8 @@ from gateway.errors import (
 from gateway.jobs import Callback, Job, Lane, OnFailure, State
 from gateway.messages import Message, Request
 from gateway.surfaces.answers import Answers, key_of
-from gateway.surfaces.door import Desk, Door, answer, decode, has_credential, required, text_field
+from gateway.surfaces.body import decode, required, text_field
+from gateway.surfaces.door import Desk, Door, answer, has_credential
 from gateway.surfaces.idempotency import PARAMETER, Repeat, repeat_of
 from gateway.surfaces.polled import POLLED, Refusal, callback_body, polled
 from gateway.surfaces.route import JOB_ID, PRIORITY, Access, Body, Parameter, Reply, Route

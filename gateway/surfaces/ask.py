@@ -12,6 +12,7 @@ from aiohttp import web
 from gateway.errors import InvalidRequest, UnknownModel
 from gateway.jobs import Job
 from gateway.messages import Message, Request
+from gateway.surfaces.body import decode, text_field
 from gateway.surfaces.chat_completion import (
     ChunkDelta,
     ChunkFramer,
@@ -20,7 +21,7 @@ from gateway.surfaces.chat_completion import (
     usage,
 )
 from gateway.surfaces.direct import REFUSES, Direct
-from gateway.surfaces.door import Desk, answer, decode, text_field
+from gateway.surfaces.door import Desk, answer
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, repeat_of
 from gateway.surfaces.openai_error import OpenAIDoor, OpenAIError, shape

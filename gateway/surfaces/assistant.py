@@ -35,15 +35,8 @@ from gateway.surfaces.assistant_events import (
     sse_event,
     waiting,
 )
-from gateway.surfaces.door import (
-    TOKEN_PARAMETER,
-    Desk,
-    Door,
-    answer,
-    clean,
-    decode,
-    text_field,
-)
+from gateway.surfaces.body import clean, decode, text_field
+from gateway.surfaces.door import TOKEN_PARAMETER, Desk, Door, answer
 from gateway.surfaces.idempotency import PARAMETER, repeat_of
 from gateway.surfaces.openai_request import portable
 from gateway.surfaces.route import JOB_ID, Access, Body, Reply, Route

@@ -21,9 +21,10 @@ from gateway.events import Completed, Delta, Event, Failed, Restarted, Usage, as
 from gateway.jobs import Job, OnDisconnect
 from gateway.log import START, Cursor
 from gateway.messages import Message, Request
+from gateway.surfaces.body import clean, decode, text_field
 from gateway.surfaces.chat_completion import TokenCount, usage
 from gateway.surfaces.conversations import Archive, ChatFault, shape
-from gateway.surfaces.door import Desk, Door, clean, decode, text_field
+from gateway.surfaces.door import Desk, Door
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, repeat_of
 from gateway.surfaces.route import MESSAGE, Access, Body, Events, Reply, Route

@@ -5,9 +5,7 @@ written. An error is translated once, here, into the shape of its door.
 """
 
 import asyncio
-import json
 import re
-from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from math import ceil
@@ -28,7 +26,6 @@ from gateway.errors import (
     Unauthenticated,
     UnsupportedMediaType,
 )
-from gateway.nesting import is_too_deep
 from gateway.surfaces import operators
 from gateway.surfaces.budget import PAYER
 from gateway.surfaces.coding import decoded
@@ -298,55 +295,6 @@ def _check_type(request: web.Request) -> None:
         raise InvalidRequest("JSON is written in UTF-8.")
 
 
-def decode(data: bytes, kind: type[T]) -> T:
-    """A JSON body as a struct. Unknown fields are ignored; null is absent.
-
-    Raises:
-        InvalidRequest: no JSON, or not of that shape; `field` names what is wrong.
-    """
-    if is_too_deep(data):
-        raise InvalidRequest("The body is nested too deeply.")
-    try:
-        value = _decoder(kind).decode(data)
-        _repeats.decode(data.decode())
-    except msgspec.ValidationError as error:
-        raise _invalid(error) from None
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        raise InvalidRequest("The body is not valid JSON.") from None
-    return value
-
-
-_decoders: dict[type, msgspec.json.Decoder[Any]] = {}
-
-
-def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
-    decoder = _decoders.get(kind)
-    if decoder is None:
-        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
-    return decoder
-
-
-def _refuse_repeats(pairs: list[tuple[str, Any]]) -> None:
-    # msgspec keeps the last of two; another reader on the way may have gone by the first.
-    if len(dict(pairs)) != len(pairs):
-        name = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise InvalidRequest(f"{clean(name)[:100]} is there twice.", field=name)
-
-
-_repeats = json.JSONDecoder(object_pairs_hook=_refuse_repeats)
-
-
-def _invalid(error: msgspec.ValidationError) -> InvalidRequest:
-    """The refusal of a body with a wrong type or a missing field, naming the field."""
-    text, _, path = str(error).partition(" - at `$")
-    field = path.strip("`.").removeprefix(".") or None
-    if field is None and "required field `" in text:
-        field = text.partition("required field `")[2].rstrip("`")
-    if field is None:
-        return InvalidRequest(f"{text}.")
-    return InvalidRequest(f"{field}: {text[0].lower()}{text[1:]}.", field=field)
-
-
 _encode = msgspec.json.Encoder().encode
 _HEADERS: CIMultiDict[str] = CIMultiDict(
     {
@@ -363,42 +311,6 @@ def answer(value: Any, *, status: int = 200, request_id: str | None = None) -> w
     if request_id is not None:
         response.headers["X-Request-Id"] = request_id
     return response
-
-
-def required(name: str, value: str | None) -> str:
-    """A text that must be there.
-
-    Raises:
-        InvalidRequest: it is absent or empty.
-    """
-    if not value:
-        raise InvalidRequest(f"{name} is required.", field=name)
-    return value
-
-
-def text_field(name: str, value: str, most_characters: int = 1_000_000) -> str:
-    """A text that must not be empty, without its control characters.
-
-    Raises:
-        InvalidRequest: nothing is left of it.
-    """
-    cleaned = clean(value)
-    if not cleaned.strip():
-        raise InvalidRequest(f"{name} must not be empty.", field=name)
-    if len(cleaned) > most_characters:
-        raise InvalidRequest(f"{name} is too long.", field=name)
-    return cleaned
-
-
-# C0 and C1 but for tab, line feed and carriage return.
-_CONTROLS = dict.fromkeys(
-    code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\r"
-)
-
-
-def clean(text: str) -> str:
-    """The text without control characters; every other character stays."""
-    return text.translate(_CONTROLS) if not text.isprintable() else text
 
 
 def has_credential(request: web.Request) -> bool:

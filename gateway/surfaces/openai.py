@@ -14,9 +14,10 @@ from gateway.engine.core import Principal
 from gateway.errors import InvalidRequest, UnknownModel
 from gateway.jobs import Job
 from gateway.messages import Message, Request
+from gateway.surfaces.body import decode
 from gateway.surfaces.chat_completion import ChatCompletion, ChatCompletionChunk, ChunkFramer, whole
 from gateway.surfaces.direct import REFUSES, Direct
-from gateway.surfaces.door import Desk, answer, decode
+from gateway.surfaces.door import Desk, answer
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, repeat_of
 from gateway.surfaces.openai_error import OpenAIDoor, OpenAIError, shape

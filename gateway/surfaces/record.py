@@ -13,7 +13,7 @@ from gateway.events import Usage
 from gateway.history import Entry, Filter, Place, entry_of
 from gateway.jobs import Job, State, is_job_id
 from gateway.messages import Message
-from gateway.surfaces.door import clean
+from gateway.surfaces.body import clean
 from gateway.surfaces.route import Parameter
 
 Word = TypeVar("Word", bound=StrEnum)

@@ -16,9 +16,10 @@ from gateway.errors import BadCursor, Gone, InvalidRequest, JobNotFound, Unknown
 from gateway.jobs import Job, Lane, OnDisconnect, State
 from gateway.messages import Message, Request
 from gateway.surfaces import response_input
+from gateway.surfaces.body import decode
 from gateway.surfaces.chat_completion import tool_call
 from gateway.surfaces.direct import REFUSES, Direct
-from gateway.surfaces.door import Desk, answer, decode
+from gateway.surfaces.door import Desk, answer
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, repeat_of
 from gateway.surfaces.openai_error import OpenAIDoor, shape

@@ -17,15 +17,8 @@ from gateway.events import Completed, Delta, Event, Failed, Restarted, Usage, as
 from gateway.jobs import Callback, Job, OnFailure, Start
 from gateway.log import Cursor
 from gateway.messages import Message, Request
-from gateway.surfaces.door import (
-    TOKEN_PARAMETER,
-    Desk,
-    Door,
-    answer,
-    decode,
-    required,
-    text_field,
-)
+from gateway.surfaces.body import decode, required, text_field
+from gateway.surfaces.door import TOKEN_PARAMETER, Desk, Door, answer
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, digest, repeat_of
 from gateway.surfaces.route import MESSAGE, Access, Body, Events, Reply, Route

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from gateway.errors import InvalidRequest
-from gateway.surfaces.door import decode
+from gateway.surfaces.body import decode
 from tests.e2e import wire
 from tests.engine.receiver import Execution, Receiver
 from tests.surfaces.running import CODE, Gateway, Reply, raw
