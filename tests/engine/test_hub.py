@@ -226,6 +226,7 @@ def test_a_channel_stays_while_it_is_of_use() -> None:
     channel.leave(one)
     assert (hub.readers, emptied) == (1, [])
     channel.leave(two)
+    channel.leave(two)
     assert (len(hub), emptied) == (1, [JOB])
     three = channel.subscribe(START, print)
     hub.retire(JOB)

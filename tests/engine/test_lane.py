@@ -61,6 +61,18 @@ def test_a_row_of_failures_closes_the_lane_for_pauses_that_double() -> None:
     assert pauses == [2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0]
 
 
+def test_a_pause_is_spread_by_chance() -> None:
+    """Several gateways do not knock at one receiver together."""
+    closed = set()
+    for seed in range(20):
+        lane = Lane(8)
+        for _ in range(10):
+            lane.failed(owed(9), 1000.0, Random(seed))
+        closed.add(lane.closed_until)
+    assert len(closed) == 20
+    assert all(1001.6 <= until <= 1002.4 for until in closed)
+
+
 def test_failures_of_what_was_on_the_way_do_not_lengthen_the_pause() -> None:
     """Eight that fail together are one sign, not eight."""
     lane = Lane(8)
