@@ -12,6 +12,18 @@ from gateway.messages import Request
 from gateway.tenants import Tenant
 
 
+class Quota(msgspec.Struct, frozen=True, kw_only=True):
+    """What a surface grants one user, beside what the app may.
+
+    Attributes:
+        active: how many of the user's jobs may be under way at a time.
+        rates: how often the user may come; see `Limits.spend_each`.
+    """
+
+    active: int
+    rates: tuple[tuple[str, ...], ...] = ()
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What a surface wants done: the request, and everything about it that is not the model's.
 
@@ -19,6 +31,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         priority: None for the tenant's own; a better one is lowered to it.
         idempotency_key: unique in the whole store; the surface puts the tenant into it.
         fingerprint: digest of what must be the same for a repeat.
+        quota: what binds a new job of its user; a repeat asks for nothing.
     """
 
     request: Request
@@ -32,6 +45,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     callback: Callback | None = None
     idempotency_key: str | None = None
     fingerprint: str | None = None
+    quota: Quota | None = None
     context: dict[str, Any] = {}
 
     def job(

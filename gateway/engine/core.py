@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ import structlog
 
 from gateway import jobs, webhooks
 from gateway.catalog import Catalog
-from gateway.engine.ask import Ask, repeat
+from gateway.engine.ask import Ask, Quota, repeat
 from gateway.engine.auth import Auth, Principal
 from gateway.engine.bounds import Bounds
 from gateway.engine.budgets import Budgets
@@ -31,14 +31,16 @@ from gateway.engine.waiting import Waiting
 from gateway.engine.worker import Workers
 from gateway.errors import Draining, Gone, JobNotFound
 from gateway.events import Cancelled, Failed, Terminal
-from gateway.jobs import Job, OnDisconnect, Outcome, Owner, State, Status
+from gateway.jobs import Job, OnDisconnect, Outcome, State, Status
 from gateway.log import EventLog
 from gateway.providers import Provider
 from gateway.stores import Store
 from gateway.tenants import Tenant
 
 # All that a surface needs of the engine.
-__all__ = ["Ask", "Channel", "Core", "Framer", "Principal", "Status", "View", "over", "read"]
+__all__ = [
+    "Ask", "Channel", "Core", "Framer", "Principal", "Quota", "Status", "View", "over", "read",
+]  # fmt: skip
 
 log = structlog.get_logger(__name__)
 
@@ -207,24 +209,23 @@ class Core:
         self._queue.reserve()
         if not self._store.durable:
             # It never pauses, so a caller who leaves cannot cut it in two.
-            return await self._admit(job, tenant)
-        return await asyncio.shield(self._spawn(self._admit(job, tenant)))
+            return await self._admit(job, tenant, ask.quota)
+        return await asyncio.shield(self._spawn(self._admit(job, tenant, ask.quota)))
 
-    async def repeats(self, ask: Ask) -> bool:
-        """A job holds the key of the request already: `submit` makes no other."""
-        key = ask.idempotency_key
-        return key is not None and await self._store.find(key) is not None
-
-    async def _admit(self, job: Job, tenant: Tenant) -> Job:
+    async def _admit(self, job: Job, tenant: Tenant, quota: Quota | None) -> Job:
         """Let a job into its reserved place. What is held for it is held until it is one."""
+        rates = quota.rates if quota else ()
+        if tenant.rate_limit is not None:
+            rates = ((tenant.rate_limit, "app", tenant.name), *rates)
         try:
-            self.budgets.reserve(job, tenant, self.catalog)
-            if tenant.rate_limit is not None:
-                await self.limits.spend(tenant.rate_limit, "app", tenant.name)
-            held = await self._store.insert(job, webhooks.owed(job, self._bounds.callback_deadline))
-            if held.id == job.id:
-                self._await_worker(job)
-                self.observer.submitted(job)
+            with self._jobs.expecting(job.owner, quota.active) if quota else nullcontext():
+                self.budgets.reserve(job, tenant, self.catalog)
+                self.limits.spend_each(rates)
+                owed = webhooks.owed(job, self._bounds.callback_deadline)
+                held = await self._store.insert(job, owed)
+                if held.id == job.id:
+                    self._await_worker(job)
+                    self.observer.submitted(job)
             return held
         finally:
             self._queue.unreserve()
@@ -273,10 +274,6 @@ class Core:
         if channel is None or channel.ended is None:
             raise AssertionError("a closed log is of a job that has ended")
         return channel.ended
-
-    def active(self, owner: Owner) -> int:
-        """How many jobs of this owner have not ended."""
-        return self._jobs.owned(owner)
 
     @property
     def accepting(self) -> bool:

@@ -3,7 +3,7 @@
 A burst at the limit lets exactly the limit through: counting and deciding are one step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
@@ -46,23 +46,28 @@ class Limits:
         Raises:
             RateLimited: with the time after which one more fits.
         """
-        window, now = self._window(limit, key), self._now()
-        _refuse_full(limit, _standing(limit, window, now))
-        window.add(now)
+        self.spend_each([(limit, *key)])
 
-    async def check(self, limit: str, *key: str) -> None:
-        """Refuse where one more would not fit; count nothing.
+    def spend_each(self, rates: Iterable[tuple[str, ...]]) -> None:
+        """Count one more against several limits, each with its key behind it.
+
+        What one of them refuses counts against none.
 
         Raises:
             RateLimited: as `spend`.
         """
-        _refuse_full(limit, await self.standing(limit, *key))
+        now = self._now()
+        windows = [(limit, self._window(limit, key)) for limit, *key in rates]
+        for limit, window in windows:
+            _refuse_full(limit, _standing(limit, window, now))
+        for _, window in windows:
+            window.add(now)
 
     async def standing(self, limit: str, *key: str) -> Standing:
         """What is left of `limit`; counts nothing."""
         return _standing(limit, self._window(limit, key), self._now())
 
-    def _window(self, limit: str, key: tuple[str, ...]) -> Window:
+    def _window(self, limit: str, key: Sequence[str]) -> Window:
         self._asked += 1
         if self._asked % _TIDY_EVERY == 0:
             self._tidy()

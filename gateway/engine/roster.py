@@ -3,8 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
+from gateway.errors import RateLimited
 from gateway.jobs import Job, Owner
+
+# When one of an owner's jobs may have ended, seconds; nobody knows better.
+_AGAIN_S = 5
 
 
 class Roster(Mapping[str, Job]):
@@ -27,14 +32,29 @@ class Roster(Mapping[str, Job]):
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def owned(self, owner: Owner) -> int:
-        """How many of them are this owner's."""
-        return self._of[owner]
-
     @property
     def owners(self) -> int:
         """How many owners they have."""
         return len(self._of)
+
+    @contextmanager
+    def expecting(self, owner: Owner, most: int) -> Iterator[None]:
+        """Count one more among the owner's, of whom there may be `most`, before it has entered.
+
+        Raises:
+            RateLimited: there are so many.
+        """
+        if self._of[owner] >= most:
+            raise RateLimited(
+                f"{most} requests of this user are under way already.",
+                retryable=True,
+                retry_after_s=_AGAIN_S,
+            )
+        self._of[owner] += 1
+        try:
+            yield
+        finally:
+            self._discount(owner)
 
     def enter(self, job: Job) -> None:
         """A job has begun to wait."""
@@ -49,11 +69,14 @@ class Roster(Mapping[str, Job]):
     def leave(self, job: Job) -> None:
         """A job has ended."""
         del self._jobs[job.id]
-        self._of[job.owner] -= 1
-        if not self._of[job.owner]:
-            del self._of[job.owner]
+        self._discount(job.owner)
         if not self._jobs:
             self._empty.set()
+
+    def _discount(self, owner: Owner) -> None:
+        self._of[owner] -= 1
+        if not self._of[owner]:
+            del self._of[owner]
 
     async def emptied(self) -> None:
         """Wait until all have ended."""

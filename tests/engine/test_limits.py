@@ -35,16 +35,15 @@ async def test_keys_and_limits_are_apart() -> None:
     assert not await spent(limits, "1/hour", "app", "acme")
 
 
-async def test_a_check_counts_nothing() -> None:
-    """It refuses where the next one would be refused, and only there."""
+async def test_what_one_of_several_refuses_counts_against_none() -> None:
+    """Whether the first of them refuses or the last."""
     limits = Limits(time.monotonic)
-    for _ in range(5):
-        await limits.check("2/hour", "a")
-    assert await spent(limits, "2/hour", "a")
-    await limits.check("2/hour", "a")
-    assert await spent(limits, "2/hour", "a")
-    with pytest.raises(RateLimited):
-        await limits.check("2/hour", "a")
+    narrow, wide = ("1/hour", "user", "ann"), ("3/hour", "app", "acme")
+    limits.spend_each([narrow, wide])
+    for both in ([narrow, wide], [wide, narrow]):
+        with pytest.raises(RateLimited):
+            limits.spend_each(both)
+    assert [await spent(limits, *wide) for _ in range(3)] == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -81,6 +80,6 @@ async def test_a_crowd_neither_stays_nor_lets_anybody_in_again() -> None:
     limits = Limits(time.monotonic)
     await limits.spend("1/hour", "acme")
     for stranger in range(20_000):
-        await limits.check("1/hour", str(stranger))
+        await limits.standing("1/hour", str(stranger))
     assert not await spent(limits, "1/hour", "acme")
     assert len(limits._windows) < 15_000

@@ -1,10 +1,12 @@
-"""The jobs that have not ended: by id, by owner, and all gone."""
+"""The jobs that have not ended: by id, by owner, so many of each, and all gone."""
 
 import asyncio
 
+import pytest
 from msgspec.structs import replace
 
 from gateway.engine.roster import Roster
+from gateway.errors import RateLimited
 from gateway.jobs import Owner, State
 from tests.stores.conformance import new_job
 
@@ -19,11 +21,25 @@ async def test_it_knows_who_is_here() -> None:
     roster.update(running)
     assert dict(roster) == {mine.id: running, his.id: his}
     assert (mine.id in roster, "nobody" in roster, roster.get("nobody")) == (True, False, None)
-    assert [roster.owned(job.owner) for job in (mine, his)] == [1, 1]
+    assert roster.owners == 2
     roster.leave(running)
-    assert (list(roster), roster.owned(mine.owner), roster.owners) == ([his.id], 0, 1)
+    assert (list(roster), roster.owners) == ([his.id], 1)
     roster.leave(his)
     assert (len(roster), roster.owners) == (0, 0)
+
+
+async def test_an_owner_has_no_more_than_it_may() -> None:
+    """One that is expected counts like one that is here, and once where it enters."""
+    roster, mine = Roster(), new_job(owner=Owner(tenant="acme", user="ann"))
+    with roster.expecting(mine.owner, 1):
+        with pytest.raises(RateLimited), roster.expecting(mine.owner, 1):
+            pass
+        roster.enter(mine)
+    with pytest.raises(RateLimited), roster.expecting(mine.owner, 1):
+        pass
+    with roster.expecting(mine.owner, 2):
+        roster.leave(mine)
+    assert roster.owners == 0
 
 
 async def test_the_last_to_leave_is_waited_for() -> None:
