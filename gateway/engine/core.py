@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -43,6 +43,7 @@ __all__ = [
 ]  # fmt: skip
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 # How often waiting jobs are looked at for their time-outs, seconds.
 _SWEEP_S = 0.5
@@ -164,7 +165,7 @@ class Core:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -210,7 +211,11 @@ class Core:
         if not self._store.durable:
             # It never pauses, so a caller who leaves cannot cut it in two.
             return await self._admit(job, tenant, ask.quota)
-        return await asyncio.shield(self._spawn(self._admit(job, tenant, ask.quota)))
+        return await self.through(self._admit(job, tenant, ask.quota))
+
+    async def through(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do `work` to its end, also where its caller leaves meanwhile."""
+        return await asyncio.shield(self._spawn(work))
 
     async def _admit(self, job: Job, tenant: Tenant, quota: Quota | None) -> Job:
         """Let a job into its reserved place. What is held for it is held until it is one."""

@@ -218,6 +218,10 @@ class Chat:
         """The accepted job; a conversation that begins with it is there before its answer."""
         if begun is None:
             return await self._core.submit(principal, ask)
+        # Whoever leaves meanwhile, and comes again with the same key, finds both or neither.
+        return await self._core.through(self._submit_first(principal, ask, begun))
+
+    async def _submit_first(self, principal: Principal, ask: Ask, begun: Conversation) -> Job:
         await self._archive.begin(begun)
         job = None
         try:

@@ -17,7 +17,7 @@ from gateway.config import parse
 from gateway.doors import Patience
 from gateway.engine.core import Core, read
 from gateway.jobs import Job
-from gateway.serving import runner
+from gateway.serving import KEEPALIVE_S, runner
 from tests.e2e import wire
 
 CODE = "gw_code-of-the-shop-0123456789abcdef"
@@ -65,6 +65,7 @@ class Gateway:
         self,
         *,
         patience: Patience = Patience(),  # noqa: B008
+        keepalive_s: float = KEEPALIVE_S,
         app_codes: Mapping[str, Any] | None = None,
         models: str = _MODELS,
         modes: str | None = None,
@@ -87,7 +88,7 @@ class Gateway:
         )
         self.app = build(self.config, patience)
         self.origin = ""
-        self._runner = runner(self.app)
+        self._runner = runner(self.app, keepalive_s)
 
     @property
     def core(self) -> Core:
@@ -210,6 +211,14 @@ class Gateway:
                 return
             await asyncio.sleep(0)
         raise AssertionError(f"{self.core.readers} readers, not {count}")
+
+    async def storing(self) -> None:
+        """Wait until a job is being stored."""
+        for _ in range(100_000):
+            if self.core._queue._reserved:
+                return
+            await asyncio.sleep(0)
+        raise AssertionError("nothing is stored")
 
     async def published(self, job_id: str, count: int) -> None:
         """Wait until a job has so many events: `Started` is the first, `Routed` the second."""

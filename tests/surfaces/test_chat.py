@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -288,6 +289,20 @@ async def test_the_same_question_again_is_the_same_job(gateway: Gateway) -> None
     assert (other.status, other.json()["error"]["code"]) == (409, "CONFLICT")
     assert (await gateway.get("/health")).json()["conversations_in_memory"] == 1
     assert await messages(gateway, first.conversation_id) == ["one two", "one two"]
+
+
+async def test_who_leaves_while_it_is_stored_finds_its_conversation(tmp_path: Path) -> None:
+    """Asked again under the same key, the job is the same, and what it names is there."""
+    async with Gateway(DATA_DIR=tmp_path) as gateway:
+        headers = {"Idempotency-Key": "k1", **bearer(CODE)}
+        body = {"user_prompt": "one two", "save_conversation": True}
+        asked = asyncio.create_task(gateway.post(PATH, body, **headers))
+        await gateway.storing()
+        asked.cancel()
+        await asyncio.wait({asked})
+        await gateway.quiet()
+        said = read(await gateway.post(PATH, body, **headers))
+        assert await messages(gateway, said.conversation_id) == ["one two", "one two"]
 
 
 # Pages -----------------------------------------------------------------------------------------
