@@ -129,6 +129,7 @@ class Core:
 
     async def start(self) -> None:
         """Go on with what the store has unfinished, and begin to run jobs. It must be started."""
+        self._waiting.start()
         await self.budgets.start()
         await rescue(self._store, self._hub, self._recorder, self._await_worker, self._now())
         self._workers.start()

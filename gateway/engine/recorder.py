@@ -1,7 +1,7 @@
 """What happened, written down: output a moment behind, the end before anybody sees it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextvars import Context
 
 import msgspec
@@ -60,6 +60,8 @@ class Recorder:
         self._nobodys = Context()
         self._timer: asyncio.TimerHandle | None = None
         self._append: asyncio.Task[None] | None = None
+        # What that appends: ids of jobs.
+        self._appended: Collection[str] = ()
 
     def mark(self, channel: Channel) -> None:
         """Something was published: store it soon."""
@@ -75,6 +77,7 @@ class Recorder:
 
     async def _write_behind(self) -> None:
         marked, self._marked = self._marked, {}
+        self._appended = marked.keys()
         ends = [(channel, len(channel.log)) for channel in marked.values()]
         try:
             await self._store.append([_unsaved(channel) for channel, _ in ends])
@@ -84,7 +87,7 @@ class Recorder:
             log.warning("append_failed", jobs=len(marked))
             self._marked = marked | self._marked
         finally:
-            self._append = None
+            self._append, self._appended = None, ()
             for channel in self._marked.values():
                 self.mark(channel)
                 break
@@ -151,7 +154,7 @@ class Recorder:
 
     async def _quiet(self, channel: Channel) -> None:
         """Wait until no append of `channel` is under way, and keep it out of the next one."""
-        while self._append is not None:
+        while self._append is not None and channel.job_id in self._appended:
             await asyncio.wait({self._append})
         self._marked.pop(channel.job_id, None)
 

@@ -55,7 +55,14 @@ class Run:
     """
 
     def __init__(
-        self, job: Job, channel: Channel, ticket: Ticket, legs: Sequence[Leg], latest: float
+        self,
+        job: Job,
+        channel: Channel,
+        ticket: Ticket,
+        legs: Sequence[Leg],
+        *,
+        began: float,
+        latest: float,
     ) -> None:
         """Begin an attempt that must have ended by `latest` (loop time)."""
         self.job = job
@@ -65,7 +72,7 @@ class Run:
         self.leg = 0
         self.tries = 0
         self.latest = latest
-        self.began = asyncio.get_running_loop().time()
+        self.began = began
         self.reason: Reason | None = None
         self.retry: asyncio.TimerHandle | asyncio.Task[None] | None = None
         # The provider at which it has a turn that is not used yet.
@@ -126,15 +133,14 @@ class Run:
 
     # -- stopping -----------------------------------------------------------------------------
 
-    def attend(self, task: "asyncio.Task[object] | None", look_at: float) -> None:
+    def attend(self, task: "asyncio.Task[object]", look_at: float) -> None:
         """`task` is streaming for this run from now on, and may be cancelled for it.
 
         Args:
             look_at: loop time before which `due` is never moved.
         """
         self._task = task
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_at(min(look_at, self.latest), self._look)
+        self._timer = task.get_loop().call_at(min(look_at, self.latest), self._look)
 
     def leave(self) -> None:
         """Nobody streams for this run any more."""

@@ -26,6 +26,11 @@ class Waiting:
         self._queued: dict[str, float] = {}
         self._held: dict[str, float] = {}
         self._sorted = True
+        self._time = _now
+
+    def start(self) -> None:
+        """Go by the running loop's time, which is asked for but once."""
+        self._time = asyncio.get_running_loop().time
 
     def __len__(self) -> int:
         return len(self._queued) + len(self._held)
@@ -38,7 +43,7 @@ class Waiting:
         """
         if job.start is Start.ON_CONNECT and not job.attempt:
             self._queue.hold()
-            self._held[job.id] = _now() + self._connect_timeout_s
+            self._held[job.id] = self._time() + self._connect_timeout_s
         else:
             self._enqueue(job, waited_s)
 
@@ -63,14 +68,14 @@ class Waiting:
             self._sorted = True
         for waiting, waited_for in ((self._queued, "a worker"), (self._held, "its reader")):
             for job_id, due in waiting.items():
-                if due <= _now():
+                if due <= self._time():
                     return job_id, Expired(waited_for=waited_for)
                 break
         return None
 
     def _enqueue(self, job: Job, waited_s: float = 0.0) -> None:
         tenant = self._tenant(job.owner.tenant)
-        self._queued[job.id] = _now() + self._queue_timeout_s - waited_s
+        self._queued[job.id] = self._time() + self._queue_timeout_s - waited_s
         self._sorted = self._sorted and not waited_s
         self._queue.enqueue(
             job.id,

@@ -41,6 +41,9 @@ _HAND_BACK_S = 10.0
 class Workers:
     """The workers of one process and the runs they have in hand."""
 
+    # Known from the start on: to ask for it takes a system call, each time.
+    _loop: asyncio.AbstractEventLoop
+
     def __init__(
         self,
         count: int,
@@ -79,6 +82,7 @@ class Workers:
 
     def start(self) -> None:
         """Let the workers wait for jobs."""
+        self._loop = asyncio.get_running_loop()
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._count)]
 
     async def stop(self) -> None:
@@ -166,18 +170,19 @@ class Workers:
                 await asyncio.sleep(_STORE_AGAIN_S)
 
     async def _claim(self, ticket: Ticket) -> Run | None:
-        loop = asyncio.get_running_loop()
-        claiming = self._claiming[ticket.job_id] = loop.create_future()
+        claiming = self._claiming[ticket.job_id] = self._loop.create_future()
         try:
             job = await self._until_stored(lambda: self._store.claim(ticket.job_id, self._now()))
             if job is None:
                 return None
+            now = self._loop.time()
             run = Run(
                 job,
                 self._hub.open(job.id),
                 ticket,
                 self._router.legs(job.request),
-                ticket.latest or loop.time() + self._timeouts.whole_s,
+                began=now,
+                latest=ticket.latest or now + self._timeouts.whole_s,
             )
             self.runs[job.id] = run
             self._on_move(job)
@@ -215,7 +220,7 @@ class Workers:
         if run.interrupted() or run.turn == provider or await self._turns.take(provider):
             run.turn = None
             return True
-        if asyncio.get_running_loop().time() >= run.latest:
+        if self._loop.time() >= run.latest:
             run.time_out(whole=True)
             return True
         if self._draining:
@@ -232,9 +237,9 @@ class Workers:
             ProviderError: the provider failed, or was silent for too long.
             HandBack: the process stops.
         """
-        task = asyncio.current_task()
-        if not run.interrupted():
-            now = asyncio.get_running_loop().time()
+        task = asyncio.current_task(self._loop)
+        if task is not None and not run.interrupted():
+            now = self._loop.time()
             run.due = now + self._timeouts.first_token_s
             run.attend(task, now + min(self._timeouts.first_token_s, self._timeouts.token_s))
             self._pace.streams += 1
@@ -243,7 +248,7 @@ class Workers:
             except (asyncio.CancelledError, ProviderError):
                 # Without a reason it is a failure, or the worker itself is being ended. With one,
                 # a provider that fails as it is stopped was stopped all the same.
-                if task is None or not run.interrupted():
+                if not run.interrupted():
                     raise
                 task.uncancel()
             finally:
@@ -254,7 +259,7 @@ class Workers:
         raise run.reason or AssertionError("a stream ends by its end, an error or a reason")
 
     async def _publish(self, run: Run, leg: Leg) -> Completed:
-        time = asyncio.get_running_loop().time
+        time = self._loop.time
         silence_s = self._timeouts.token_s
         channel = run.channel
         request = run.ask()
@@ -281,7 +286,7 @@ class Workers:
         self.sparing.answered(leg.model)
         run.first_token_at = self._now()
         run.model, run.provider = leg.model.name, leg.provider.name
-        run.due = asyncio.get_running_loop().time() + self._timeouts.token_s
+        run.due = self._loop.time() + self._timeouts.token_s
         run.channel.publish(Routed(model=leg.model.name, provider=leg.provider.name))
         self._observer.answered(run.job, leg.model)
 
@@ -310,15 +315,14 @@ class Workers:
         return False
 
     async def _retry_later(self, run: Run, error: ProviderError) -> None:
-        loop = asyncio.get_running_loop()
         delay_s = retries.delay_s(run.tries, error, self._rng)
-        if loop.time() + delay_s > run.latest:
+        if self._loop.time() + delay_s > run.latest:
             await self._fail(run, error)
         elif self._draining:
             await self._hand_back(run)
         else:
             # No slot is held while it waits.
-            run.retry = loop.call_later(delay_s, self._resume, run)
+            run.retry = self._loop.call_later(delay_s, self._resume, run)
 
     def _resume(self, run: Run, turn: str | None = None) -> None:
         run.retry = None
@@ -377,7 +381,7 @@ class Workers:
     async def _end(self, run: Run, terminal: Terminal) -> None:
         await self._recorder.end(run.job, run.channel, run.outcome(terminal))
         self._drop(run)
-        took_s = asyncio.get_running_loop().time() - run.began
+        took_s = self._loop.time() - run.began
         if type(terminal) is Completed:
             self._queue.observe(took_s)
 
