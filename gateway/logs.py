@@ -10,11 +10,10 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import msgspec
@@ -79,7 +78,7 @@ class Redactor:
 
     def __call__(self, logger: object, method: str, line: EventDict) -> EventDict:
         return {
-            key: value if type(value) in _HARMLESS else self._clean(key, value)
+            key: value if type(value) in _HARMLESS else self.clean(key, value)
             for key, value in line.items()
         }
 
@@ -94,7 +93,8 @@ class Redactor:
                 return self._pattern.sub(REDACTED, text)
         return text
 
-    def _clean(self, key: str, value: Any) -> Any:
+    def clean(self, key: str, value: Any) -> Any:
+        """What may be written of a field, as values that JSON knows."""
         if type(value) in _HARMLESS:
             return value
         if _names_a_secret(key):
@@ -103,11 +103,10 @@ class Redactor:
             return self.text(value)
         if isinstance(value, Mapping):
             return {
-                self.text(str(inner)): self._clean(str(inner), item)
-                for inner, item in value.items()
+                self.text(str(inner)): self.clean(str(inner), item) for inner, item in value.items()
             }
         if isinstance(value, list | tuple | set | frozenset):
-            return [self._clean(key, item) for item in value]
+            return [self.clean(key, item) for item in value]
         return self.text(_as_text(value))
 
 
@@ -120,21 +119,6 @@ def _as_text(value: object) -> str:
     if isinstance(value, bytes | bytearray):
         return value.decode("utf-8", "backslashreplace")
     return str(value)
-
-
-def as_json(logger: object, method: str, line: EventDict) -> bytes:
-    """One line of JSON; the fields that every line has come first."""
-    ordered = {
-        "timestamp": line.pop("timestamp", None),
-        "level": line.pop("level", method),
-        "event": line.pop("event", None),
-        **line,
-    }
-    try:
-        return msgspec.json.encode(ordered)
-    except UnicodeEncodeError:
-        # A lone surrogate, which some providers send: escaped, as JSON allows.
-        return json.dumps(ordered).encode()
 
 
 def printable(logger: object, method: str, line: EventDict) -> EventDict:
@@ -156,21 +140,41 @@ def _escaped(text: str, keep: str) -> str:
     )
 
 
-class Stamper:
-    """A structlog processor that says when, in UTC, to the microsecond."""
+class Json:
+    """The structlog processor that writes a line: in one pass, for it is done for every job."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        """Go by a clock.
+    def __init__(self, redactor: Redactor) -> None:
+        self._clean = redactor.clean
 
-        Args:
-            now: UTC, seconds since the epoch.
-        """
-        self._now = now
+    def __call__(self, logger: object, method: str, line: EventDict) -> bytes:
+        clean = self._clean
+        # The fields that every line has come first.
+        written = {
+            "timestamp": timestamp(time.time()),
+            "level": "error" if method == "exception" else method,
+            "event": clean("event", line.pop("event", None)),
+        }
+        for key, value in line.items():
+            written[key] = value if type(value) in _HARMLESS else clean(key, value)
+        try:
+            return _encode(written)
+        except UnicodeEncodeError:
+            # A lone surrogate, which some providers send: escaped, as JSON allows.
+            return json.dumps(written).encode()
 
-    def __call__(self, logger: object, method: str, line: EventDict) -> EventDict:
-        seconds, part = divmod(self._now(), 1)
-        line["timestamp"] = f"{_second(int(seconds))}.{int(part * 1e6):06}Z"
-        return line
+
+_encode = msgspec.json.Encoder().encode
+
+
+def stamped(logger: object, method: str, line: EventDict) -> EventDict:
+    """The line with its time."""
+    return {**line, "timestamp": timestamp(time.time())}
+
+
+def timestamp(now: float) -> str:
+    """A time in UTC, to the microsecond."""
+    second = int(now)
+    return f"{_second(second)}.{int((now - second) * 1e6):06}Z"
 
 
 @lru_cache(maxsize=2)
@@ -189,16 +193,14 @@ def processors(redactor: Redactor, *, as_columns: bool, colours: bool = False) -
         of_job,
         # Before the redactor: a traceback is text by then, and rich would print local variables.
         structlog.processors.format_exc_info,
-        redactor,
-        structlog.processors.add_log_level,
-        Stamper(time.time),
     ]
     if not as_columns:
-        return [*shared, as_json]
+        return [*shared, Json(redactor)]
     columns = structlog.dev.ConsoleRenderer(
         colors=colours, exception_formatter=structlog.dev.plain_traceback
     )
-    return [*shared, printable, columns, _as_bytes]
+    level = structlog.processors.add_log_level
+    return [*shared, redactor, level, stamped, printable, columns, _as_bytes]
 
 
 def _as_bytes(logger: object, method: str, text: Any) -> bytes:
@@ -256,21 +258,23 @@ def secrets_of(settings: Settings) -> list[str]:
     return held
 
 
-class _Out:
-    """Where the lines go. Its reader may leave, or the disk be full: that is no reason to fail at
-    what a line is about.
+class Lines:
+    """The logger that all lines end in: they are written at once.
+
+    Their reader may leave, or the disk be full: that is no reason to fail at what a line is about.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+        self._write, self._flush = stream.write, stream.flush
 
-    def write(self, line: bytes) -> None:
-        with suppress(OSError):
-            self._stream.write(line)
+    def msg(self, line: bytes) -> None:
+        try:
+            self._write(line + b"\n")
+            self._flush()
+        except OSError:
+            pass
 
-    def flush(self) -> None:
-        with suppress(OSError):
-            self._stream.flush()
+    debug = info = warning = error = critical = exception = log = msg
 
 
 def configure(
@@ -290,12 +294,13 @@ def configure(
     """
     out = stream if stream is not None else sys.stderr.buffer
     tty = out.isatty()
+    lines = Lines(out)
     columns = tty if form is None else form == "console"
     least = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=processors(Redactor(secrets), as_columns=columns, colours=tty),
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", _Out(out))),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
