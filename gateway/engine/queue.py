@@ -9,7 +9,7 @@ Start-time fair queueing: Goyal, Vin, Cheng, "Start-time Fair Queuing", SIGCOMM 
 
 import asyncio
 from bisect import bisect_left, insort
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import NamedTuple
 
 from gateway.errors import QueueFull
@@ -235,6 +235,14 @@ class Queue(asyncio.PriorityQueue[Ticket]):
     def _wake(self) -> None:
         if not self.empty():
             self._wakeup_next(self._getters)  # type: ignore[attr-defined]
+
+    def _wakeup_next(self, waiters: "deque[asyncio.Future[None]]") -> None:
+        # Who went to rest last: its memory is still at hand.
+        while waiters:
+            waiter = waiters.pop()
+            if not waiter.done():
+                waiter.set_result(None)
+                break
 
     # -- looking ------------------------------------------------------------------------------
 
