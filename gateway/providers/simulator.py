@@ -152,10 +152,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         text = text_of(self.text, prompt)
         if self.tokens is None:
             return _TOKEN.findall(text)
-        # No more of a text is looked at than is said of it.
-        found = (match[0] for match in _TOKEN.finditer(f" {text.strip()}"))
-        words = list(islice(found, self.tokens))
-        words = list(islice(cycle(words), self.tokens))
+        words = list(islice(cycle(_split(f" {text.strip()}", self.tokens)), self.tokens))
         return [word.lstrip() for word in words[:1]] + words[1:]
 
     def _calls(self, prompt: str, tools: tuple[str, ...]) -> Iterator[ToolCall]:
@@ -170,6 +167,11 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if cut_short:
             return "length"
         return "tool_calls" if self.tools else "stop"
+
+
+def _split(text: str, most: int) -> list[str]:
+    """The words of a text, no more than so many: it is not looked at any further."""
+    return [match[0] for match, _ in zip(_TOKEN.finditer(text), range(most), strict=False)]
 
 
 @lru_cache(maxsize=256)
