@@ -25,15 +25,14 @@ _FINISH = {
     "refusal": "content_filter",
 }
 
+# The figures that add up to what was read, and the one of what was written.
+_COUNTS = (
+    *("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"),
+    "output_tokens",
+)
+
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger(__name__)
-
-
-class _Usage(msgspec.Struct, gc=False):
-    input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    output_tokens: int | None = None
 
 
 class _Block(msgspec.Struct):
@@ -51,7 +50,7 @@ class _Said(msgspec.Struct, gc=False):
 
 
 class _Opening(msgspec.Struct):
-    usage: _Usage | None = None
+    usage: Any = None
 
 
 class _Event(msgspec.Struct):
@@ -60,7 +59,8 @@ class _Event(msgspec.Struct):
     delta: _Said | None = None
     content_block: _Block | None = None
     message: _Opening | None = None
-    usage: _Usage | None = None
+    # Figures, of which nothing is believed unseen: an answer does not fail for them.
+    usage: Any = None
     error: Any = None
 
 
@@ -76,7 +76,7 @@ class Translator(Translation):
         super().__init__(_FINISH)
         self._calls: dict[int, _Call] = {}
         # The last figure of each kind: they are told in two events.
-        self._counts: dict[str, int] = {}
+        self._counts: dict[str, Any] = {}
 
     def feed(self, data: bytes) -> Delta | None:
         """Read the data of one event; the text in it, if any."""
@@ -106,7 +106,7 @@ class Translator(Translation):
         counts = dict(self._counts)
         written = counts.pop("output_tokens", 0)
         # What the cache held, or was given to hold, was read as well.
-        return counted(sum(counts.values()), written)
+        return counted(written, *counts.values())
 
     def _read_rarities(self, event: _Event) -> str | None:
         """Read what is no delta; the text that a block begins with, if any."""
@@ -127,10 +127,10 @@ class Translator(Translation):
                 self.done = True
         return None
 
-    def _count(self, usage: _Usage | None) -> None:
-        if usage is not None:
-            counts = msgspec.structs.asdict(usage)
-            self._counts |= {name: count for name, count in counts.items() if count is not None}
+    def _count(self, usage: Any) -> None:
+        if isinstance(usage, dict):
+            told = {name: usage.get(name) for name in _COUNTS}
+            self._counts |= {name: count for name, count in told.items() if count is not None}
 
 
 class _Call:

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
-from gateway.events import Delta, Logprobs, ToolCall
+from gateway.events import Delta, Logprobs, ToolCall, Usage
 from gateway.messages import Message, Request
 from gateway.providers import Output, surrogates
 from gateway.providers.translation import Translation, counted, decode_leniently, error_type
@@ -127,19 +127,15 @@ class _Choice(msgspec.Struct):
     logprobs: Any = None
 
 
-class _Usage(msgspec.Struct, gc=False):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
 class _Groq(msgspec.Struct):
-    usage: _Usage | None = None
+    usage: Any = None
     error: Any = None
 
 
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    # Figures, of which nothing is believed unseen: an answer does not fail for them.
+    usage: Any = None
     error: Any = None
     # Where Groq says the same.
     x_groq: _Groq | None = None
@@ -156,7 +152,7 @@ class Translator(Translation):
     def __init__(self) -> None:
         super().__init__(_FINISH)
         self._calls: dict[int, _Call] = {}
-        self._usage: _Usage | None = None
+        self._usage: Any = None
         self._tokens = _Tokens()
 
     def feed(self, data: bytes) -> Delta | None:
@@ -193,8 +189,7 @@ class Translator(Translation):
         calls = [call.whole(index) for index, call in sorted(self._calls.items())]
         gathered: list[Output] = [*calls, *self._tokens.whole()]
         if self._usage is not None:
-            prompt, completion = self._usage.prompt_tokens, self._usage.completion_tokens
-            gathered += counted(prompt or 0, completion or 0)
+            gathered += _counted(self._usage)
         return gathered
 
     def _read_rarities(self, chunk: _Chunk | _Groq) -> None:
@@ -206,6 +201,15 @@ class Translator(Translation):
     def _read_calls(self, fragments: list[_Fragment]) -> None:
         for fragment in fragments:
             self._calls.setdefault(fragment.index, _Call()).add(fragment)
+
+
+def _counted(usage: Any) -> list[Usage]:
+    """The figures of `usage`, of which one may be missing."""
+    told = usage if isinstance(usage, dict) else {}
+    figures = [told.get(name) for name in ("completion_tokens", "prompt_tokens")]
+    if any(each is not None for each in figures):
+        figures = [0 if each is None else each for each in figures]
+    return counted(*figures)
 
 
 class _Tokens:

@@ -91,15 +91,21 @@ class Translation(ABC):
         left: list[Output] = [Delta(text="\ufffd")] if self._half else []
         left += self._gathered()
         calls = any(isinstance(output, ToolCall) for output in left)
-        finish = self._finish or ("tool_calls" if calls else "stop")
+        finish = surrogates.join(self._finish or ("tool_calls" if calls else "stop"))
         left.append(Completed(finish_reason=self._finishes.get(finish, finish)))
         return left
 
 
-def counted(prompt: int, completion: int) -> list[Usage]:
-    """What a provider says an answer took; none where that cannot be, so that it is estimated."""
-    if 0 <= prompt <= _MOST_TOKENS and 0 <= completion <= _MOST_TOKENS:
-        return [Usage(prompt_tokens=prompt, completion_tokens=completion)]
+def counted(completion: Any, *prompt: Any) -> list[Usage]:
+    """What a provider says an answer took; none where that cannot be, so that it is estimated.
+
+    Args:
+        prompt: the figures that the prompt's is the sum of.
+    """
+    if all(type(each) is int and each >= 0 for each in (completion, *prompt)):
+        read = sum(prompt)
+        if max(read, completion) <= _MOST_TOKENS:
+            return [Usage(prompt_tokens=read, completion_tokens=completion)]
     _log.warning("provider_miscounted_tokens")
     return []
 

@@ -119,6 +119,22 @@ def test_usage_that_cannot_be_is_none(kind: str, count: int) -> None:
     assert translate(started, stop("end_turn"), STOP) == [Completed()]
 
 
+@pytest.mark.parametrize(
+    "usage", ["many", [5], {"input_tokens": "5"}, {"input_tokens": 5.5, "output_tokens": 1}]
+)
+def test_figures_of_another_kind_fail_no_answer(usage: Any) -> None:
+    """They are not believed, wherever they stand; the answer is whole."""
+    for start, last in ((usage, None), (None, usage)):
+        started = event("message_start", message={"usage": start})
+        told = translate(started, words("x"), stop("end_turn", usage=last), STOP)
+        assert told == [Delta(text="x"), Completed()]
+
+
+def test_a_reason_in_half_a_character_ends_an_answer() -> None:
+    """What JSON lets a provider write as its reason can be stored all the same."""
+    assert translate(stop("no\ud800"), STOP) == [Completed(finish_reason="no\ufffd")]
+
+
 def test_tool_calls_are_put_together() -> None:
     """Each from its block and pieces; a tool that Anthropic runs itself is none of ours."""
     assert translate(

@@ -83,6 +83,30 @@ def test_usage_that_cannot_be_is_none(count: int) -> None:
         assert told == [Delta(text="x"), Completed()]
 
 
+@pytest.mark.parametrize(
+    "usage",
+    [
+        *("many", [3, 5], 8, True),
+        *({"prompt_tokens": "3", "completion_tokens": 5}, {"completion_tokens": 5.5}),
+        *({"prompt_tokens": None, "completion_tokens": None}, {"total_tokens": 8}),
+        {"prompt_tokens": {}, "completion_tokens": True},
+    ],
+)
+def test_figures_of_another_kind_fail_no_answer(usage: Any) -> None:
+    """They are not believed, wherever they stand; the answer is whole."""
+    for last in (chunk(usage=usage), chunk(x_groq={"usage": usage})):
+        told = translate(chunk({"content": "x"}), STOP, last)
+        assert told == [Delta(text="x"), Completed()]
+
+
+def test_a_reason_in_half_a_character_ends_an_answer() -> None:
+    """What JSON lets a provider write as its reason can be stored all the same."""
+    assert translate(chunk({"content": "x"}), chunk(finish_reason="no\ud800")) == [
+        Delta(text="x"),
+        Completed(finish_reason="no\ufffd"),
+    ]
+
+
 def test_tool_calls_are_put_together() -> None:
     """Fragments belong to the call of their index, in whatever order they come."""
     assert translate(
