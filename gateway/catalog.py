@@ -183,7 +183,8 @@ def _check(model: Model, name: str, value: Any) -> None:
     if limit is None:
         takes = ", ".join(model.parameters) or "none"
         raise InvalidRequest(
-            f"The model {model.name} does not take {name[:40]!r}. It takes: {takes}.", field=name
+            f"The model {model.name} does not take {name[:40]!r}. It takes: {takes}.",
+            field=name[:40],
         )
     if not limit.takes(value):
         raise InvalidRequest(f"{name} must be {limit} for the model {model.name}.", field=name)

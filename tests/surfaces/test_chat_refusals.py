@@ -128,6 +128,14 @@ async def test_a_model_takes_what_its_catalog_says(
     assert (reply.status, reply.json()) == (400, {"error": error})
 
 
+async def test_a_long_name_is_not_told_back(gateway: Gateway) -> None:
+    """Only its beginning, in the message and in what is at fault."""
+    reply = await ask(gateway, hyperparameters={"x" * 100_000: 1})
+    error = reply.json()["error"]
+    assert (reply.status, error["param"]) == (400, "x" * 40)
+    assert "x" * 41 not in error["message"]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
