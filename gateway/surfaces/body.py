@@ -43,8 +43,8 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> None:
     # msgspec keeps the last of two; another reader on the way may have gone by the first.
     if len(dict(pairs)) != len(pairs):
-        name = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise InvalidRequest(f"{clean(name)[:100]} is there twice.", field=name)
+        name = clean(Counter(name for name, _ in pairs).most_common(1)[0][0])[:40]
+        raise InvalidRequest(f"{name} is there twice.", field=name)
 
 
 _repeats = json.JSONDecoder(object_pairs_hook=_refuse_repeats)

@@ -165,7 +165,9 @@ class Completions:
             parameters=sampling(present),
             tools=tuple(portable("tools", asked.tools or ())),
             extra={
-                name: portable(name, value) for name, value in present.items() if name not in _OWN
+                name: portable(name[:40], value)
+                for name, value in present.items()
+                if name not in _OWN
             },
         )
 

@@ -12,7 +12,7 @@ from gateway.errors import InvalidRequest
 from gateway.surfaces.body import decode
 from tests.e2e import wire
 from tests.engine.receiver import Execution, Receiver
-from tests.surfaces.running import CODE, Gateway, Reply, raw
+from tests.surfaces.running import CODE, Gateway, Reply, bearer, raw
 
 # All tests ask the one gateway, which no wrong request may move.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -100,6 +100,19 @@ async def test_a_name_that_is_there_twice_is_found_among_many() -> None:
     names = ", ".join(f'"{number}": 0' for number in range(100_000))
     with pytest.raises(InvalidRequest, match="99999 is there twice"):
         decode(f'{{{names}, "99999": 0}}'.encode(), dict[str, int])
+
+
+@pytest.mark.parametrize(
+    "wrong", [f'"{"x" * 1000}": 0, "{"x" * 1000}": 0', f'"{"x" * 1000}": 1{"0" * 30}']
+)
+async def test_a_long_name_is_not_told_back(unmoved: Gateway, wrong: str) -> None:
+    """Only its beginning, in the message and in what is at fault."""
+    body = f'{{"messages": [{{"role": "user", "content": "hi"}}], {wrong}}}'
+    headers = {"Content-Type": "application/json", **bearer(CODE)}
+    reply = await unmoved.ask("POST", "/v1/chat/completions", data=body, headers=headers)
+    error = reply.json()["error"]
+    assert (reply.status, error["param"]) == (400, "x" * 40)
+    assert "x" * 41 not in error["message"]
 
 
 BYTES = {
