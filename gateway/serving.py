@@ -23,9 +23,10 @@ from gateway.supervisor import Supervisor, inherited
 
 log = structlog.get_logger(__name__)
 
-# Longer than proxies keep a connection idle (nginx and load balancers a minute, Caddy two): who
-# closes first must be they, or a POST meets a connection that is being closed, and is a 502.
-_KEEPALIVE_S = 150.0
+# For a head to be whole, from the connection's first moment or its last answer on: who is silent,
+# or sends a byte now and then, must not hold a place for long. Proxies must close idle connections
+# before (those in conf/ do), or a POST meets one that is being closed, and is a 502.
+KEEPALIVE_S = 30.0
 # What is still sent after a refusal is read for so long, and thrown away.
 _LINGERING_S = 2.0
 # After the logs are closed, handlers only say goodbye.
@@ -37,8 +38,12 @@ _REFUSED = "The last change of the configuration was refused; the log says why."
 _HANDOVER_S = 0.25
 
 
-def runner(app: web.Application) -> web.AppRunner:
-    """What serves the application, set as its doors need it."""
+def runner(app: web.Application, keepalive_s: float = KEEPALIVE_S) -> web.AppRunner:
+    """What serves the application, set as its doors need it.
+
+    Args:
+        keepalive_s: a connection on which no head is whole by then is closed, without a word.
+    """
     return web.AppRunner(
         app,
         access_log=None,
@@ -46,7 +51,7 @@ def runner(app: web.Application) -> web.AppRunner:
         handler_cancellation=True,
         # The doors undo the coding of a body, within its bounds; not the server, while it reads.
         auto_decompress=False,
-        keepalive_timeout=_KEEPALIVE_S,
+        keepalive_timeout=keepalive_s,
         lingering_time=_LINGERING_S,
         shutdown_timeout=_SHUTDOWN_S,
     )

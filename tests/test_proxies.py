@@ -16,6 +16,7 @@ from aiohttp import ClientSession, ServerDisconnectedError, TCPConnector, Thread
 from aiohttp.abc import ResolveResult
 
 from gateway.doors import Patience
+from gateway.serving import KEEPALIVE_S
 from tests.pages import blocks, served, shell
 from tests.processes import PATH, ROOT, needs_curl, pasted
 from tests.surfaces import event_source
@@ -48,12 +49,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _nginx(folder: Path, port: int, upstream: str, silence: str) -> list[str]:
+def _nginx(folder: Path, port: int, upstream: str, silence: str, idle: str) -> list[str]:
     text = (ROOT / "conf/nginx.conf").read_text("utf-8")
     for old, new in (
         ("443", f"127.0.0.1:{port}"),
         ("127.0.0.1:5000", upstream),
         ("20m", silence),
+        ("20s", idle),
         (f"/etc/letsencrypt/live/{NAME}/fullchain.pem", f"{folder}/cert.pem"),
         (f"/etc/letsencrypt/live/{NAME}/privkey.pem", f"{folder}/key.pem"),
         ("/var/log/nginx/gateway.log", f"{folder}/access.log"),
@@ -70,10 +72,12 @@ def _nginx(folder: Path, port: int, upstream: str, silence: str) -> list[str]:
     return ["nginx", "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
 
 
-def _caddy(folder: Path, port: int, upstream: str, silence: str) -> list[str]:
+def _caddy(folder: Path, port: int, upstream: str, silence: str, idle: str) -> list[str]:
     text = (ROOT / "conf/Caddyfile").read_text("utf-8")
     site = f"https://{NAME}:{port} {{\n\tbind 127.0.0.1\n\ttls {folder}/cert.pem {folder}/key.pem"
     text = text.replace(f"{NAME} {{", site).replace("127.0.0.1:5000", upstream)
+    assert "keepalive 20s" in text
+    text = text.replace("20s", idle)
     own = "{\n\tadmin off\n\tauto_https disable_redirects\n}\n"
     (folder / "Caddyfile").write_text(own + text, "utf-8")
     return ["caddy", "run", "--adapter", "caddyfile", "--config", f"{folder}/Caddyfile"]
@@ -81,16 +85,17 @@ def _caddy(folder: Path, port: int, upstream: str, silence: str) -> list[str]:
 
 @asynccontextmanager
 async def before(
-    name: str, upstream: str, folder: Path, port: int, silence: str = "20m"
+    name: str, upstream: str, folder: Path, port: int, silence: str = "20m", idle: str = "20s"
 ) -> AsyncIterator[str]:
     """A proxy of that name before the server at `upstream`; its own origin.
 
     Args:
         silence: after which it gives up what it waits for, where it does at all.
+        idle: for which it keeps a connection to the server that it does not need.
     """
     make = _nginx if name == "nginx" else _caddy
     program = await asyncio.create_subprocess_exec(
-        *make(folder, port, upstream.removeprefix("http://"), silence),
+        *make(folder, port, upstream.removeprefix("http://"), silence, idle),
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         env={"PATH": _PROGRAMS, "HOME": str(folder)},
     )  # fmt: skip
@@ -217,6 +222,34 @@ async def _read(caller: ClientSession, url: str) -> int | None:
             return response.status
     except ServerDisconnectedError:
         return None
+
+
+@pytest.mark.parametrize("name", PROXIES)
+async def test_the_proxy_closes_idle_connections_first(
+    name: str, certificate: Path, caller: ClientSession, unused_tcp_port: int
+) -> None:
+    """Before the gateway would: a POST that met one which is being closed would be a 502."""
+    file = ROOT / "conf" / {"nginx": "nginx.conf", "caddy": "Caddyfile"}[name]
+    (kept_s,) = re.findall(r"keepalive(?:_timeout)? (\d+)s", file.read_text("utf-8"))
+    assert int(kept_s) < KEEPALIVE_S
+    closed = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        assert await reader.read() == b""
+        closed.set()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with (
+            before(name, upstream, certificate, unused_tcp_port, idle="100ms") as origin,
+            caller.get(origin) as response,
+        ):
+            assert response.status == 200
+            async with asyncio.timeout(10):
+                await closed.wait()
 
 
 @needs_curl
