@@ -195,7 +195,6 @@ class Core:
         """
         if self.draining:
             raise Draining(retryable=True, retry_after_s=5)
-        tenant = principal.tenant
         now = self._now()
         job = ask.job(
             jobs.new_job_id(now, self._new_uuid),
@@ -209,10 +208,9 @@ class Core:
             if earlier is not None:
                 return repeat(job, earlier)
         self._queue.reserve()
-        if not self._store.durable:
-            # It never pauses, so a caller who leaves cannot cut it in two.
-            return await self._admit(job, tenant, ask.quota)
-        return await self.through(self._admit(job, tenant, ask.quota))
+        admitting = self._admit(job, principal.tenant, ask.quota)
+        # A store that is not durable never pauses: a caller who leaves cannot cut it in two.
+        return await (self.through(admitting) if self._store.durable else admitting)
 
     async def through(self, work: Coroutine[Any, Any, T]) -> T:
         """Do `work` to its end, also where its caller leaves meanwhile."""

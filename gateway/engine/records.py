@@ -50,6 +50,10 @@ class Records:
         """What jobs took that ended on those days; see `Store.spent`."""
         return await self._store.spent(by, since, until)
 
+    async def held(self, idempotency_key: str) -> Job | None:
+        """The job that holds this key."""
+        return await self._store.find(idempotency_key)
+
     async def log(self, job: Job) -> EventLog | None:
         """All stored events of a job; None if it has been forgotten meanwhile."""
         return await self._store.log(job.id)

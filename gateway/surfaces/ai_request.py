@@ -200,6 +200,7 @@ class JobQueue:
                 f"requests must hold 1 to {_BATCH_MOST} requests.", field="requests"
             )
         repeat = repeat_of(request, principal, f"{FORM}/batch", body)
+        await repeat.claim(self._core.records.held, _BATCH_MOST)
         results = [
             await self._submit_entry(principal, entry, repeat.entry(index))
             for index, entry in enumerate(batch.requests)
@@ -214,7 +215,7 @@ class JobQueue:
             asked = decode(bytes(entry), AiRequest)
             return _queued(await self._submit(principal, asked, Lane.BACKGROUND, repeat))
         except Conflict:
-            # The key belongs to another batch.
+            # The key belongs to another batch, which came at the same time.
             raise
         except GatewayError as error:
             return shape(error)

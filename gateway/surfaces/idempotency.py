@@ -4,12 +4,14 @@ https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from aiohttp import web
 
 from gateway.engine.core import Principal
-from gateway.errors import InvalidRequest
+from gateway.errors import Conflict, InvalidRequest
+from gateway.jobs import Job
 from gateway.surfaces.route import Parameter
 
 HEADER = "Idempotency-Key"
@@ -36,6 +38,24 @@ class Repeat(NamedTuple):
     def entry(self, index: int) -> "Repeat":
         """Of one of several jobs that a request makes."""
         return self if self.key is None else self._replace(key=f"{self.key}:{index}")
+
+    async def claim(self, held: Callable[[str], Awaitable[Job | None]], most: int) -> None:
+        """Let the key be of this request as a whole, before it makes any of its jobs.
+
+        Args:
+            held: finds the job that holds a key.
+            most: how many jobs another request of that key may have made, the first of them
+                perhaps refused.
+
+        Raises:
+            Conflict: the key belongs to another request.
+        """
+        for index in range(most) if self.key else ():
+            earlier = await held(f"{self.key}:{index}")
+            if earlier is not None:
+                if earlier.fingerprint != self.fingerprint:
+                    raise Conflict
+                return
 
 
 def repeat_of(request: web.Request, principal: Principal, door: str, body: bytes) -> Repeat:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.history import Filter
 from gateway.jobs import State
 from tests.engine.receiver import Receiver
 from tests.surfaces.running import CODE, OTHER_CODE, QUICK, Gateway, bearer, user_token
@@ -132,6 +133,24 @@ async def test_a_batch_is_repeated_whole(gateway: Gateway) -> None:
     assert (other.status, other.json()["error_code"]) == (409, "CONFLICT")
     for job_id in ids[:2]:
         await gateway.over(job_id)
+
+
+@pytest.mark.parametrize("texts", [("two",), ("two", "two"), ("two", "two", "two", "two")])
+async def test_a_batch_has_its_key_as_a_whole(gateway: Gateway, texts: tuple[str, ...]) -> None:
+    """Where its first entries were refused, another one under its key makes no job either."""
+    entry = {"request_type": "ask", "request": "one"}
+    body: dict[str, Any] = {"requests": [{}, {}, entry]}
+    key = {"Idempotency-Key": "k"}
+    first = await gateway.post("/ai_request/batch", body, **ME, **key)
+    job_id = first.json()["results"][2]["request_id"]
+    await gateway.over(job_id)
+    other = {"requests": [{**entry, "request": text} for text in texts]}
+    reply = await gateway.post("/ai_request/batch", other, **ME, **key)
+    assert (reply.status, reply.json()["error_code"]) == (409, "CONFLICT")
+    assert [job.id for job in (await gateway.core.records.page(Filter(), None, 9)).entries] == [
+        job_id
+    ]
+    assert (await gateway.post("/ai_request/batch", body, **ME, **key)).body == first.body
 
 
 async def test_no_key_is_kept_in_the_clear(gateway: Gateway) -> None:
