@@ -203,10 +203,9 @@ class Core:
             now=now,
             expires_at=now + self._bounds.queue_timeout,
         )
-        if job.idempotency_key is not None:
-            earlier = await self._store.find(job.idempotency_key)
-            if earlier is not None:
-                return repeat(job, earlier)
+        key = job.idempotency_key
+        if key is not None and (earlier := await self._store.find(key)) is not None:
+            return repeat(job, earlier)
         self._queue.reserve()
         admitting = self._admit(job, principal.tenant, ask.quota)
         # A store that is not durable never pauses: a caller who leaves cannot cut it in two.
@@ -366,7 +365,9 @@ class Core:
         if await self._workers.interrupt(job_id, terminal):
             return
         job = self._jobs.get(job_id)
-        if self._waiting.remove(job_id) and job is not None:
+        if job is not None and not self._waiting.remove(job_id):
+            job = await self.records.handed_back(job)
+        if job is not None:
             await self._end(job, terminal)
 
     async def _end(self, job: Job, terminal: Terminal) -> None:

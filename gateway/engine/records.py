@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 import structlog
 
 from gateway.history import Filter, Page, Place
-from gateway.jobs import Job, Owner
+from gateway.jobs import Job, Owner, State
 from gateway.log import EventLog
 from gateway.spending import By, Spent
 from gateway.stores import Store
@@ -53,6 +53,12 @@ class Records:
     async def held(self, idempotency_key: str) -> Job | None:
         """The job that holds this key."""
         return await self._store.find(idempotency_key)
+
+    async def handed_back(self, job: Job) -> Job | None:
+        """A live job as it is stored, where its worker has left it to the next process."""
+        stored = await self._store.get(job.id)
+        back = stored is not None and stored.state is State.QUEUED
+        return stored if back and job.state is State.PROCESSING else None
 
     async def log(self, job: Job) -> EventLog | None:
         """All stored events of a job; None if it has been forgotten meanwhile."""

@@ -56,6 +56,23 @@ async def test_a_job_is_cancelled_wherever_it_is(place: str) -> None:
 
 
 @jumping
+async def test_a_job_that_was_handed_back_is_cancelled() -> None:
+    """In a drain, before the process ends: the next one does not go on with it."""
+    store = SlowStore(lambda: 0.1, durable=True)
+    async with Rig(a=[[BUSY]], b=[[FOREVER]], store=store) as rig:
+        streaming = await rig.submit("b")
+        job = await rig.submit()
+        await asyncio.sleep(5)
+        drain = asyncio.create_task(rig.core.drain())
+        await asyncio.sleep(5)
+        assert list(rig.core._workers.runs) == [streaming.id]
+        assert (await rig.core.cancel(job)).state is State.CANCELLED
+        assert (await rig.core.cancel(job)).state is State.CANCELLED
+        assert [each.id for each in await store.unfinished()] == [streaming.id]
+        await drain
+
+
+@jumping
 async def test_whoever_cancels_is_told_when_it_is_done() -> None:
     """Also the second and the third, who come while the first is at it."""
     async with Rig(a=[[FOREVER]], store=SlowStore(lambda: 1.0)) as rig:
