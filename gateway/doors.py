@@ -31,7 +31,7 @@ from gateway.surfaces.assistant import Assistant
 from gateway.surfaces.budget import warn
 from gateway.surfaces.chat import Chat
 from gateway.surfaces.conversations import Archive
-from gateway.surfaces.direct import Direct, carry_headers
+from gateway.surfaces.direct import Direct
 from gateway.surfaces.door import Desk, Door
 from gateway.surfaces.history import History
 from gateway.surfaces.metrics import MetricsDoor, Render
@@ -45,6 +45,7 @@ from gateway.surfaces.status import Health
 from gateway.surfaces.strays import Strays
 from gateway.surfaces.stream import N8n
 from gateway.surfaces.streams import Streams
+from gateway.surfaces.visit import VISIT
 from gateway.surfaces.websocket import WebSockets
 
 # What fails within this is answered with a status of its own, at OpenAI's doors.
@@ -152,8 +153,12 @@ class Doors:
 
         async def prepare(request: web.Request, response: web.StreamResponse) -> None:
             await mark(request, response)
-            carry_headers(request, response)
-            warn(self._core, request, response)
+            visit = request.get(VISIT)
+            if visit is not None:
+                if visit.headers:
+                    response.headers.update(visit.headers)
+                if visit.payer is not None:
+                    warn(self._core, visit.payer, request, response)
 
         app.on_response_prepare.append(prepare)
         app.on_shutdown.append(self._close)

@@ -225,8 +225,10 @@ def finish(job: Job, outcome: Outcome, now: float) -> Job:
     Raises:
         IllegalMove: it is over already.
     """
-    ended = move(job, OUTCOME_OF[type(outcome.terminal)], now)
-    return msgspec.structs.replace(ended, outcome=outcome)
+    state = OUTCOME_OF[type(outcome.terminal)]
+    if state not in MOVES[job.state]:
+        raise IllegalMove(job.state, state)
+    return msgspec.structs.replace(job, state=state, finished_at=now, outcome=outcome)
 
 
 class IllegalMove(Exception):

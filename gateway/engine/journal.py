@@ -3,6 +3,8 @@
 Never a prompt, an answer or an address: only what an operator needs to follow one job.
 """
 
+import logging
+
 import structlog
 
 from gateway.catalog import Model
@@ -18,22 +20,25 @@ log = structlog.get_logger(__name__)
 class Journal:
     """Logs what it is told."""
 
+    def __init__(self) -> None:
+        """Log as much as the process does now."""
+        # Nearly always not; then three lines of each job need not even be put together.
+        self._details = log.is_enabled_for(logging.DEBUG)
+
     def submitted(self, job: Job) -> None:
         log.info("job_submitted", job_id=job.id, app=job.owner.tenant, door=job.door)
 
     def claimed(self, job: Job) -> None:
-        log.debug("job_started", job_id=job.id, attempt=job.attempt)
+        if self._details:
+            log.debug("job_started", job_id=job.id, attempt=job.attempt)
 
     def asked(self, job: Job, model: Model, request: Request, now: float) -> None:
-        log.debug("model_asked", job_id=job.id, model=model.name, provider=model.provider)
+        if self._details:
+            log.debug("model_asked", job_id=job.id, model=model.name, provider=model.provider)
 
     def answered(self, job: Job, model: Model) -> None:
-        log.debug(
-            "first_token",
-            job_id=job.id,
-            model=model.name,
-            provider=model.provider,
-        )
+        if self._details:
+            log.debug("first_token", job_id=job.id, model=model.name, provider=model.provider)
 
     def failed(self, job: Job, model: Model | None, error: ProviderError, *, shown: bool) -> None:
         log.warning(

@@ -1,7 +1,6 @@
 """From the models that a request names to those who serve them."""
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from gateway.catalog import Catalog
 from gateway.engine.run import Leg
@@ -27,9 +26,12 @@ class Router:
         legs = []
         catalog = self._catalog()
         for name in dict.fromkeys((request.model, *request.fallback_models)):
-            # A model may have left the catalog since the job was accepted.
-            with suppress(UnknownModel):
+            try:
                 model = catalog.resolve(name)
-                if model.provider in self._providers:
-                    legs.append(Leg(model, self._providers[model.provider]))
+            except UnknownModel:
+                # It has left the catalog since the job was accepted.
+                continue
+            provider = self._providers.get(model.provider)
+            if provider is not None:
+                legs.append(Leg(model, provider))
         return legs

@@ -7,14 +7,10 @@ from gateway.tenants import Tenant
 
 HEADER = "X-Budget-Warning"
 
-# Who pays for what a request has made.
-PAYER = web.RequestKey("payer", Tenant)
 
-
-def warn(core: Core, request: web.Request, response: web.StreamResponse) -> None:
-    """Put the warning on an answer that made a job."""
-    payer = request.get(PAYER)
-    if payer is not None and request.method == hdrs.METH_POST and response.status < 400:
+def warn(core: Core, payer: Tenant, request: web.Request, response: web.StreamResponse) -> None:
+    """Put the warning on an answer that made a job which `payer` pays for."""
+    if request.method == hdrs.METH_POST and response.status < 400:
         warning = core.budgets.warning(payer)
         if warning is not None:
             response.headers[HEADER] = warning

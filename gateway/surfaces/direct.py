@@ -28,12 +28,10 @@ from gateway.surfaces.idempotency import Repeat
 from gateway.surfaces.openai_error import failure
 from gateway.surfaces.openai_request import priority
 from gateway.surfaces.streams import Streams
+from gateway.surfaces.visit import VISIT
 
 # How a job's failure is told to a caller who waits for its answer.
 REFUSES = (Conflict, ProviderRefused, ProviderRateLimited, ProviderError, ProviderTimeout)
-
-# Headers of the answer to this request, whatever it will be.
-_HEADERS = web.RequestKey("headers", dict[str, str])
 
 
 class Wish(Protocol):
@@ -106,7 +104,7 @@ class Direct:
         Raises:
             GatewayError: see `Core.submit`.
         """
-        headers = request[_HEADERS] = {}
+        headers = request[VISIT].headers
         try:
             job = await self._core.submit(principal, ask)
         finally:
@@ -176,10 +174,3 @@ class Direct:
         if error is not None:
             raise error
         return ended
-
-
-def carry_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Put the headers that a request was given on its answer."""
-    given = request.get(_HEADERS)
-    if given is not None:
-        response.headers.update(given)

@@ -27,9 +27,9 @@ from gateway.errors import (
     UnsupportedMediaType,
 )
 from gateway.surfaces import operators
-from gateway.surfaces.budget import PAYER
 from gateway.surfaces.coding import decoded
 from gateway.surfaces.route import Access, Handler, Route
+from gateway.surfaces.visit import VISIT, Visit
 from gateway.trace import parse
 
 log = structlog.get_logger(__name__)
@@ -44,10 +44,6 @@ _SCHEME = re.compile(r"https?")
 _HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 # Wrong credentials one address may bring.
 _FAILURES = "1000/minute"
-
-
-# What the route of a request lets its caller do.
-_ACCESS = web.RequestKey("access", Access)
 
 
 class Door:
@@ -110,7 +106,7 @@ class Desk:
         """A route's handler, with every error answered in the door's shape."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            request[_ACCESS] = route.access
+            request[VISIT] = Visit(route.access)
             try:
                 if route.access is Access.ADMIN:
                     self.admit(request)
@@ -170,11 +166,11 @@ class Desk:
         header_code = request.headers.get("X-App-Code")
         if header_code is not None:
             return auth.app(header_code)
-        if request[_ACCESS] is Access.READ:
+        if request[VISIT].access is Access.READ:
             brought = request.query.get(TOKEN_PARAMETER) or request.cookies.get(TOKEN_PARAMETER)
             if brought is not None:
                 return self._brought(brought)
-        if request[_ACCESS] is Access.OWN:
+        if request[VISIT].access is Access.OWN:
             # What somebody left is not shown to everybody who brings as little.
             raise Unauthenticated
         return auth.anonymous()
@@ -207,15 +203,15 @@ class Desk:
         Raises:
             Forbidden: it is not.
         """
-        if principal.job_id is not None and request[_ACCESS] is not Access.READ:
+        if principal.job_id is not None and request[VISIT].access is not Access.READ:
             raise Forbidden("A stream token only reads.")
         origins = principal.tenant.allowed_origins
         headers = request.headers
         origin = headers.get("Origin")
         if origins is not None and origin is not None and origin not in origins:
             raise Forbidden("This app may not be used from this page.")
-        if request[_ACCESS] is Access.MAKE:
-            request[PAYER] = principal.tenant
+        if request[VISIT].access is Access.MAKE:
+            request[VISIT].payer = principal.tenant
         if self._traced:
             trace = parse(headers.get("traceparent"), headers.get("tracestate"))
             return msgspec.structs.replace(principal, trace=trace)
