@@ -102,11 +102,8 @@ class BatchAccepted(TypedDict):
     results: list[Annotated[dict[str, Any], _RESULT]]
 
 
-_EXAMPLE = {
-    "app_code": "abc123hash",
-    "request_type": "explain_concept",
-    "request": "Why is the sky blue?",
-}
+# It names no app: who tries it out brings a credential of their own, or is let in without one.
+_EXAMPLE = {"request_type": "chat", "request": "Why is the sky blue?"}
 
 
 class JobQueue:
@@ -150,11 +147,7 @@ class JobQueue:
                     self.submit_batch,
                     Access.MAKE,
                     (Reply(200, "What became of each.", (BatchAccepted,)),),
-                    Body(
-                        AiRequestBatch,
-                        {"app_code": _EXAMPLE["app_code"], "requests": [_EXAMPLE]},
-                        needs=("requests",),
-                    ),
+                    Body(AiRequestBatch, {"requests": [_EXAMPLE]}, needs=("requests",)),
                     (PARAMETER,),
                     (Conflict,),
                 ),
@@ -174,7 +167,7 @@ class JobQueue:
                     self.cancel,
                     Access.CANCEL,
                     (Reply(200, "It is over.", (Accepted,), job=True),),
-                    Body(Caller, {"app_code": _EXAMPLE["app_code"]}, required=False),
+                    Body(Caller, {}, required=False),
                     (JOB_ID,),
                     (JobNotFound,),
                 ),

@@ -75,7 +75,6 @@ class ChatBroken(TypedDict):
 
 
 _EXAMPLE = {
-    "model": "llama-3.1-8b-instant",
     "user_prompt": "Explain quantum computing",
     "system_prompt": "You are a helpful AI assistant.",
     "hyperparameters": {"temperature": 0.7, "top_p": 0.9, "max_tokens": 2048, "stop": ["END"]},

@@ -79,7 +79,6 @@ class ModelList(TypedDict):
 
 
 _EXAMPLE = {
-    "model": "gpt-4o",
     "messages": [
         {"role": "developer", "content": "You are a helpful assistant."},
         {"role": "user", "content": "Hello!"},

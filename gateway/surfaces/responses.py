@@ -72,7 +72,6 @@ class ResponseRequest(msgspec.Struct, frozen=True):
 
 
 _EXAMPLE = {
-    "model": "gpt-4o",
     "instructions": "You are a helpful assistant.",
     "input": "Write a very long novel about otters in space.",
     "background": True,
