@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 from msgspec.structs import replace
 
-from gateway import __version__
+from gateway import __version__, descriptors
 from gateway.app import CORE, RELOADING, build
 from gateway.config import Config
 from gateway.problems import ConfigError
@@ -75,6 +75,7 @@ async def serve(
         OSError: the address cannot be listened on.
     """
     _warn(config)
+    descriptors.allow(descriptors.wanted(config.settings))
     environ = environ or {}
     supervisor = Supervisor.of(environ, os.getpid())
     sockets = inherited(environ, os.getpid())
@@ -196,6 +197,7 @@ async def _reloading(
                 # Files may be slow; streams go on meanwhile.
                 config = await asyncio.to_thread(reread)
                 reloading.change(config)
+                descriptors.allow(descriptors.wanted(config.settings))
                 _warn(config)
             except (ConfigError, OSError, UnicodeError) as error:
                 log.error("configuration_refused", problems=str(error).splitlines())

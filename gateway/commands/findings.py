@@ -1,20 +1,18 @@
 """What `doctor` finds, and what this machine alone can be asked."""
 
 import os
-import resource
 import stat
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from gateway import descriptors
 from gateway.config import Settings
 from gateway.stores.ballast import free_bytes
 
 # The gateway takes nothing new below twice its ballast; a warning comes well before.
 _FREE_LEAST = 256 << 20
 _FREE_GOOD = 1 << 30
-# Files, logs, the providers' connections.
-_FILES_BESIDE = 300
 _SKEW_S, _SKEW_MOST_S = 2.0, 30.0
 
 
@@ -80,13 +78,11 @@ def _room(folder: Path) -> Finding:
 
 def files(settings: Settings) -> Finding:
     """Whether so many connections can be open as the settings allow."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = settings.max_streams + settings.workers + _FILES_BESIDE
-    text = f"{soft} files may be open here; MAX_STREAMS and WORKERS may want {wanted}"
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
+    wanted, most = descriptors.wanted(settings), descriptors.most()
+    text = f"{most} files may be open here; MAX_STREAMS and WORKERS may want {wanted}"
+    if most >= wanted:
         return Finding("files", Level.OK, text)
-    how = f"ulimit -n {wanted}" if hard == resource.RLIM_INFINITY or hard >= wanted else ""
-    advice = f"Raise it ({how or 'LimitNOFILE= of the service'}), or lower MAX_STREAMS."
+    advice = f"Raise it (ulimit -Hn {wanted}, LimitNOFILE= of the service), or lower MAX_STREAMS."
     return Finding("files", Level.WARNING, text, advice)
 
 
