@@ -16,6 +16,8 @@ from gateway.errors import RateLimited
 # Windows in which nobody counts any more are looked for once in so many that are asked for.
 _TIDY_EVERY = 10_000
 
+_UNITS = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
+
 _parsed = lru_cache(maxsize=1024)(parse)
 
 
@@ -91,7 +93,15 @@ def _refuse_full(limit: str, standing: Standing) -> None:
     if not standing.remaining:
         wait_s = max(1, standing.reset_s)
         raise RateLimited(
-            f"The limit of {limit} is reached. Try again in {wait_s} s.",
+            f"The limit of {limit} is reached. Try again in {_in_words(wait_s)}.",
             retryable=True,
             retry_after_s=wait_s,
         )
+
+
+def _in_words(wait_s: int) -> str:
+    """A time that is not too short, in the largest unit of which it is two."""
+    for unit, unit_s in _UNITS:
+        if wait_s >= 2 * unit_s:
+            return f"{ceil(wait_s / unit_s)} {unit}"
+    return "1 second"

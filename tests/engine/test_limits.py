@@ -47,19 +47,29 @@ async def test_what_one_of_several_refuses_counts_against_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "longest"),
-    [("1/second", 1), ("1/minute", 60), ("1/hour", 3600), ("1 per 2 day", 172_800)],
+    ("limit", "longest", "words"),
+    [
+        ("1/second", 1, "1 second"),
+        ("1/minute", 60, "60 seconds"),
+        ("1 per 2 minute", 120, "2 minutes"),
+        ("1/hour", 3600, "60 minutes"),
+        ("1/day", 86_400, "24 hours"),
+        ("1 per 2 day", 172_800, "2 days"),
+    ],
 )
-async def test_a_refusal_says_when(limit: str, longest: int) -> None:
-    """The wait is until the oldest one leaves the window, in whole seconds, and at least one."""
-    limits = Limits(time.monotonic)
+async def test_a_refusal_says_when(limit: str, longest: int, words: str) -> None:
+    """The wait is until the oldest one leaves the window, in whole seconds, and at least one.
+
+    A person reads it in the unit they think in; no shorter than it is.
+    """
+    limits = Limits(lambda: 1000.0)
     await limits.spend(limit, "a")
     with pytest.raises(RateLimited) as refused:
         await limits.spend(limit, "a")
     error = refused.value
     assert error.retry_after_s == longest
     assert (str(error), error.retryable) == (
-        f"The limit of {limit} is reached. Try again in {longest} s.",
+        f"The limit of {limit} is reached. Try again in {words}.",
         True,
     )
 
