@@ -11,7 +11,7 @@ const ADVICE = {
   busy: "Wait a little, then try again.",
   failed: "Try again, or choose another model.",
   cancelled: "Send the request again if you still want an answer.",
-  expired: "Try again when the gateway is less busy.",
+  expired: "Send the request again: it waited too long.",
   timeout: "Try again, or allow more time.",
   network: "Check the connection, then try again.",
   protocol: "Check the gateway's address: what answers there is no gateway.",
@@ -95,6 +95,7 @@ export function failure(
     EXPIRED: "expired",
     TIMEOUT: "timeout",
     INVALID_REQUEST: "refused",
+    AI_SERVICE_RATE_LIMITED: "limited",
   };
   return new GatewayError(kinds[told.code] ?? "failed", told.message, {
     code: told.code,

@@ -177,12 +177,15 @@ test("A chat that begins anew says so, and counts only what came after.", async 
   expect(read.events.at(-1)).toMatchObject({ data: { text: "two" } });
 });
 
-test("A chat that fails says why.", async () => {
-  const error = { code: "AI_SERVICE_ERROR", message: "The provider is down." };
+test.each([
+  ["AI_SERVICE_ERROR", "failed"],
+  ["AI_SERVICE_RATE_LIMITED", "limited"],
+])("A chat that fails with %s says why.", async (code, kind) => {
+  const error = { code, message: "The provider is down." };
   const stream = new Stream(named).write(CHAT[0] + sse({ error, finished: true }));
   const read = new Reading(streamChat({ user_prompt: "x" }, at(new Scripted(stream))));
   await pass();
-  expect(read.error).toMatchObject({ kind: "failed", code: "AI_SERVICE_ERROR", requestId: ID });
+  expect(read.error).toMatchObject({ kind, code, requestId: ID });
 });
 
 test("An earlier answer is read on after the event that is named.", async () => {
