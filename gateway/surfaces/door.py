@@ -157,13 +157,13 @@ class Desk:
         auth = self.core.auth
         if code is not None:
             return auth.app(code)
-        authorization = request.headers.get("Authorization")
+        authorization = _only(request, "Authorization")
         if authorization is not None:
             scheme, _, token = authorization.partition(" ")
             if scheme.lower() != "bearer":
                 raise Unauthenticated("Authorization must be Bearer.")
             return auth.bearer(token.strip())
-        header_code = request.headers.get("X-App-Code")
+        header_code = _only(request, "X-App-Code")
         if header_code is not None:
             return auth.app(header_code)
         if request[VISIT].access is Access.READ:
@@ -279,6 +279,18 @@ class Desk:
         except TimeoutError:
             raise RequestTimeout from None
         return decoded(data, request.headers.get("Content-Encoding", ""), self._max_body_bytes)
+
+
+def _only(request: web.Request, name: str) -> str | None:
+    """The one credential in the headers of that name.
+
+    Raises:
+        Unauthenticated: there are more, and whoever passed them on may have gone by another.
+    """
+    brought = request.headers.getall(name, ())
+    if len(brought) > 1:
+        raise Unauthenticated(f"{name} is there twice.")
+    return brought[0] if brought else None
 
 
 def _check_type(request: web.Request) -> None:

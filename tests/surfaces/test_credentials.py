@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jwt
 import pytest
 import structlog
+from multidict import CIMultiDict
 
 from gateway import logs
 from tests.engine.receiver import Execution, Receiver
@@ -75,6 +76,17 @@ BAD: dict[str, str] = {
     "empty": "",
     "digest of a code": "sha256:" + "0" * 64,
 }
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-App-Code"])
+async def test_two_of_one_header_are_refused(gateway: Gateway, name: str) -> None:
+    """Whoever passed them on may have gone by the other one."""
+    scheme = "Bearer " if name == "Authorization" else ""
+    for codes in ((CODE, OTHER_CODE), (CODE, CODE), ("gw_nobody", CODE)):
+        headers = CIMultiDict([(name, scheme + code) for code in codes])
+        reply = await gateway.ask("GET", "/v1/models", headers=headers)
+        assert (reply.status, f"{name} is there twice." in reply.body.decode()) == (401, True)
+
 
 ROUTES = ["POST /ai_request", "POST /ai_request/batch", "POST /init-stream"]
 ROUTES += ["GET /get_request/{queued}", "POST /cancel_request/{queued}", "GET /stream/{queued}"]
