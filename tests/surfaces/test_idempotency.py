@@ -119,6 +119,17 @@ async def test_keys_are_the_users_own(gateway: Gateway) -> None:
     assert len(ids) == 3
 
 
+async def test_a_key_takes_the_place_of_an_address(gateway: Gateway, n8n: Receiver) -> None:
+    """Who chooses keys says by them which calls are the same, also at one `resumeUrl`."""
+    path, body = "/init-stream", {"prompt": "one two", "resumeUrl": f"{n8n.origin}/1"}
+    ids = []
+    for key in ("first", "first", "second"):
+        reply = await gateway.post(path, body, **ME, **{"Idempotency-Key": key})
+        ids.append(reply.headers["X-Request-Id"])
+        await gateway.over(ids[-1])
+    assert ids[0] == ids[1] != ids[2]
+
+
 async def test_a_batch_is_repeated_whole(gateway: Gateway) -> None:
     """The same ids again; another batch under its key is refused as one."""
     entry = {"request_type": "ask", "request": "one"}
