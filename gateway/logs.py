@@ -9,7 +9,6 @@ import json
 import logging
 import re
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -150,7 +149,7 @@ class Json:
         clean = self._clean
         # The fields that every line has come first.
         written = {
-            "timestamp": timestamp(time.time()),
+            "timestamp": datetime.now(UTC),
             "level": "error" if method == "exception" else method,
             "event": clean("event", line.pop("event", None)),
         }
@@ -160,26 +159,15 @@ class Json:
             return _encode(written)
         except UnicodeEncodeError:
             # A lone surrogate, which some providers send: escaped, as JSON allows.
-            return json.dumps(written).encode()
+            return json.dumps(written, default=datetime.isoformat).encode()
 
 
 _encode = msgspec.json.Encoder().encode
 
 
 def stamped(logger: object, method: str, line: EventDict) -> EventDict:
-    """The line with its time."""
-    return {**line, "timestamp": timestamp(time.time())}
-
-
-def timestamp(now: float) -> str:
-    """A time in UTC, to the microsecond."""
-    second = int(now)
-    return f"{_second(second)}.{int((now - second) * 1e6):06}Z"
-
-
-@lru_cache(maxsize=2)
-def _second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    """The line with its time, in UTC."""
+    return {**line, "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
 
 
 def of_job(logger: object, method: str, line: EventDict) -> EventDict:
