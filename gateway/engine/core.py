@@ -258,7 +258,7 @@ class Core:
         """
         job = await self.job(job_id)
         if job is None or not principal.may_read(job.id, job.owner):
-            former = self._retention.former_owner(job_id)
+            former = await self._store.former(job_id) if jobs.is_job_id(job_id) else None
             if former is not None and principal.may_read(job_id, former):
                 raise Gone
             raise JobNotFound

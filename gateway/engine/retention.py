@@ -1,14 +1,12 @@
 """What is over is kept for a while, and then forgotten."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 
 import structlog
 
 from gateway.engine.bounds import Bounds
 from gateway.errors import StoreUnavailable
-from gateway.jobs import Owner
 from gateway.stores import Ledger
 
 log = structlog.get_logger(__name__)
@@ -16,8 +14,6 @@ log = structlog.get_logger(__name__)
 # How often the store is asked to forget, seconds: in time for a short retention too.
 _MOST_S = 30.0
 _LEAST_S = 0.5
-# Owners of forgotten jobs: they are told "over" where others are told "unknown".
-_REMEMBERED = 10_000
 
 
 class Retention:
@@ -28,7 +24,6 @@ class Retention:
         self._keep_s = bounds.retention
         self._keep_dead_s = bounds.dead_letter_retention
         self._now = now
-        self._former: OrderedDict[str, Owner] = OrderedDict()
 
     async def run(self) -> None:
         """Forget what is due, now and then, until cancelled."""
@@ -49,10 +44,3 @@ class Retention:
         gone = await self._store.prune(now - self._keep_s, now - self._keep_dead_s)
         if gone:
             log.info("jobs_pruned", jobs=len(gone))
-        self._former |= dict(gone)
-        while len(self._former) > _REMEMBERED:
-            self._former.popitem(last=False)
-
-    def former_owner(self, job_id: str) -> Owner | None:
-        """Whose a forgotten job was, as long as that is remembered."""
-        return self._former.get(job_id)

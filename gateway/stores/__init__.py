@@ -13,6 +13,10 @@ from gateway.outbox import Outbox
 from gateway.spending import By, Spent
 from gateway.webhooks import Delivery
 
+# Pruned jobs of which is known whose they were: they are told "over" where others are told
+# "unknown".
+MOST_FORMER = 10_000
+
 
 class Batch(msgspec.Struct, frozen=True):
     """Events of one job, the first of which has the id `first`; the others follow densely."""
@@ -138,6 +142,10 @@ class Ledger(Protocol):
         """
         ...
 
+    async def former(self, job_id: str) -> Owner | None:
+        """Whose a job was that has been pruned, if it is among the last `MOST_FORMER` of them."""
+        ...
+
     async def spent(self, by: By, since: str, until: str) -> list[Spent]:
         """What jobs took that ended from the day `since` on and before `until`, the dearest first.
 
@@ -146,7 +154,7 @@ class Ledger(Protocol):
         ...
 
     async def disown(self, owner: Owner) -> None:
-        """Let what a user took be counted as the app's, for no user."""
+        """Let what a user took be counted as the app's, for no user; forget what was theirs."""
         ...
 
 

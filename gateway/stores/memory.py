@@ -1,5 +1,6 @@
 """A store in this process's memory: fast, and gone with the process."""
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from heapq import nsmallest
 from itertools import islice
@@ -15,7 +16,7 @@ from gateway.jobs import Job, Outcome, Owner, State
 from gateway.log import EventLog
 from gateway.outbox import Backlog
 from gateway.spending import By, Spent
-from gateway.stores import Batch
+from gateway.stores import MOST_FORMER, Batch
 from gateway.stores.usage import Sums, first_kept
 from gateway.webhooks import Delivery, DeliveryState
 
@@ -32,6 +33,8 @@ class MemoryStore:
         self._logs: dict[str, EventLog] = {}
         self._keys: dict[str, str] = {}
         self._sums = Sums()
+        # Whose the jobs were that have been pruned, the oldest first.
+        self._former: OrderedDict[str, Owner] = OrderedDict()
         self._deliveries: dict[str, Delivery] = {}
         # Those of them that are pending: few, beside all that were made.
         self._pending: dict[str, Delivery] = {}
@@ -112,6 +115,8 @@ class MemoryStore:
 
     async def disown(self, owner: Owner) -> None:
         self._sums.disown(owner)
+        for job_id in [each for each, former in self._former.items() if former == owner]:
+            del self._former[job_id]
 
     async def unfinished(self) -> list[Job]:
         return [job for job in self._jobs.values() if not job.state.final]
@@ -182,10 +187,16 @@ class MemoryStore:
             and job.id not in self._pending
             and (job.finished_at < dead_before or job.id not in self._dead)
         ]
-        for job_id, _ in gone:
+        for job_id, owner in gone:
             self._forget(job_id)
+            self._former[job_id] = owner
+        while len(self._former) > MOST_FORMER:
+            self._former.popitem(last=False)
         self._sums.prune(first_kept(before))
         return gone
+
+    async def former(self, job_id: str) -> Owner | None:
+        return self._former.get(job_id)
 
     def _below(self, top: Place | None, since: float | None = None) -> Iterator[Place]:
         """The places of jobs, from the highest down."""

@@ -5,6 +5,7 @@ A migration that has shipped never changes: what comes after it is a new one.
 
 import apsw
 
+from gateway.stores.sqlite_former import FORMER
 from gateway.stores.sqlite_usage import USAGE
 from gateway.stores.writer import transaction
 
@@ -138,7 +139,7 @@ CREATE INDEX conversations_by_age ON conversations (updated_at);
 CREATE INDEX conversations_by_user ON conversations (tenant, user);
 """
 
-MIGRATIONS = (_JOBS, _LOST, _HISTORY, USAGE, _CONVERSATIONS)
+MIGRATIONS = (_JOBS, _LOST, _HISTORY, USAGE, _CONVERSATIONS, FORMER)
 
 
 def version(db: apsw.Connection) -> int:

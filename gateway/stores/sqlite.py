@@ -16,7 +16,7 @@ from gateway.jobs import Job, Outcome, Owner, State
 from gateway.log import EventLog
 from gateway.outbox import Backlog
 from gateway.spending import By, Spent
-from gateway.stores import Batch, sqlite_history, sqlite_usage
+from gateway.stores import Batch, sqlite_former, sqlite_history, sqlite_usage
 from gateway.stores.database import Database
 from gateway.stores.rows import (
     DELIVERY,
@@ -160,7 +160,11 @@ class SqliteStore:
         return await self._database.read(spent)
 
     async def disown(self, owner: Owner) -> None:
-        await self._database.write(partial(sqlite_usage.disown, owner=owner))
+        def disown(db: apsw.Connection) -> None:
+            sqlite_usage.disown(db, owner)
+            sqlite_former.disown(db, owner)
+
+        await self._database.write(disown)
 
     # -- callbacks ----------------------------------------------------------------------------
 
@@ -257,6 +261,9 @@ class SqliteStore:
                 step = await self._database.write(prune)
                 gone = gone + step
         return gone
+
+    async def former(self, job_id: str) -> Owner | None:
+        return await self._database.read(partial(sqlite_former.owner_of, job_id=job_id))
 
 
 def _get(db: apsw.Connection, job_id: str) -> Job | None:
@@ -369,7 +376,9 @@ def _prune(db: apsw.Connection, before: float, dead_before: float) -> list[tuple
     ).fetchall()
     _delete(db, [seq for seq, *_ in rows])
     sqlite_usage.prune(db, first_kept(before))
-    return [(job_id, Owner(tenant=tenant, user=user)) for _, job_id, tenant, user in rows]
+    gone = [(job_id, Owner(tenant=tenant, user=user)) for _, job_id, tenant, user in rows]
+    sqlite_former.add(db, gone)
+    return gone
 
 
 def _delete(db: apsw.Connection, seqs: Sequence[int]) -> None:

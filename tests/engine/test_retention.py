@@ -58,4 +58,4 @@ async def test_a_store_that_was_away_is_asked_again() -> None:
     forgetting.cancel()
     await asyncio.wait({forgetting})
     assert await left(store, job) == [False]
-    assert retention.former_owner(job.id) == job.owner
+    assert await store.former(job.id) == job.owner

@@ -202,6 +202,17 @@ class HistoryConformance:
         again = new_job(idempotency_key="k7", fingerprint="g")
         assert await store.insert(again, None) == again
 
+    async def test_whose_a_pruned_job_was_is_known(self, store: StoreAndOutbox) -> None:
+        """Of none that is there, nor of one that was to be forgotten; a user may leave no trace."""
+        kept, gone = await ended(store), await ended(store, NOW, owner=ANN)
+        other, unwanted = await ended(store, NOW, owner=BOB), await ended(store, NOW, owner=ANN)
+        await store.forget([unwanted.id])
+        await store.prune(NOW + 5, NOW + 5)
+        found = [await store.former(job.id) for job in (kept, gone, other, unwanted)]
+        assert found == [None, ANN, BOB, None]
+        await store.disown(ANN)
+        assert [await store.former(job.id) for job in (gone, other)] == [None, BOB]
+
     async def test_what_is_pruned_leaves_the_list(self, store: StoreAndOutbox) -> None:
         """It is not shown any more."""
         old = await ended(store)

@@ -2,9 +2,10 @@
 
 import pytest
 
+from gateway.stores import MOST_FORMER
 from gateway.stores.memory import MemoryStore
 from tests.stores.callback_conformance import CallbackConformance
-from tests.stores.conformance import StoreConformance
+from tests.stores.conformance import NOW, StoreConformance, ended
 from tests.stores.history_conformance import HistoryConformance
 from tests.stores.usage_conformance import UsageConformance
 
@@ -30,6 +31,16 @@ class TestMemoryStoreHistory(HistoryConformance):
 
 class TestMemoryStoreUsage(UsageConformance):
     """The sums of what jobs took."""
+
+
+async def test_whose_pruned_jobs_were_is_known_of_the_latest() -> None:
+    """It fills no memory, however long the process runs."""
+    store = MemoryStore()
+    jobs = [await ended(store, NOW + number) for number in range(MOST_FORMER + 2)]
+    await store.prune(NOW + MOST_FORMER, NOW + MOST_FORMER)
+    await store.prune(NOW + 1e6, NOW + 1e6)
+    found = [await store.former(job.id) is not None for job in jobs[:4]]
+    assert found == [False, False, True, True]
 
 
 def test_it_says_that_it_forgets() -> None:

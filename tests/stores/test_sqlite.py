@@ -12,7 +12,7 @@ from gateway.stores.ballast import Ballast
 from gateway.stores.database import Database
 from gateway.stores.sqlite import SqliteStore
 from tests.stores.callback_conformance import CallbackConformance
-from tests.stores.conformance import NOW, StoreConformance, batch, claimed
+from tests.stores.conformance import NOW, StoreConformance, batch, claimed, ended
 from tests.stores.history_conformance import HistoryConformance
 from tests.stores.usage_conformance import UsageConformance
 
@@ -62,6 +62,18 @@ async def test_what_is_forgotten_is_in_no_file(tmp_path: Path) -> None:
     left = _files(tmp_path)
     assert [text[:100] in kept for text in texts] == [True, True]
     assert [text[:100] in left for text in texts] == [False, False]
+
+
+async def test_whose_a_pruned_job_was_outlives_the_process(tmp_path: Path) -> None:
+    """Its owner is told that it is over by the next one, too."""
+    before, after = store_in(tmp_path), store_in(tmp_path)
+    await before.start()
+    job = await ended(before, NOW)
+    await before.prune(NOW + 1, NOW + 1)
+    await before.stop()
+    await after.start()
+    assert await after.former(job.id) == job.owner
+    await after.stop()
 
 
 def _files(folder: Path) -> bytes:
