@@ -5,6 +5,7 @@ aiohttp and the SDKs use, take the same way out. Every string passes `Redactor` 
 tracebacks included, so that no caller has to remember what must not be logged.
 """
 
+import atexit
 import json
 import logging
 import re
@@ -12,7 +13,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, BinaryIO
+from io import FileIO
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -22,6 +24,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.typing import EventDict, Processor
 
 from gateway.config import RULES, Settings
+from gateway.lines import Lines, LinesBehind
 
 REDACTED = "[redacted]"
 
@@ -246,44 +249,27 @@ def secrets_of(settings: Settings) -> list[str]:
     return held
 
 
-class Lines:
-    """The logger that all lines end in: they are written at once.
-
-    Their reader may leave, or the disk be full: that is no reason to fail at what a line is about.
-    """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._write, self._flush = stream.write, stream.flush
-
-    def msg(self, line: bytes) -> None:
-        try:
-            self._write(line + b"\n")
-            self._flush()
-        except OSError:
-            pass
-
-    debug = info = warning = error = critical = exception = log = msg
+def _behind(fileno: int) -> LinesBehind:
+    # Unbuffered: a buffer's lock, held by a thread that nobody reads, would spoil the end.
+    lines = LinesBehind(FileIO(fileno, "wb", closefd=False))
+    atexit.register(lines.close)
+    return lines
 
 
-def configure(
-    *,
-    secrets: Iterable[str] = (),
-    level: str = "info",
-    form: str | None = None,
-    stream: BinaryIO | None = None,
-) -> None:
-    """Set up logging for the whole process. Call once, before the first line is written.
+def configure(*, secrets: Iterable[str] = (), level: str = "info", form: str | None = None) -> None:
+    """Have the whole process log to standard error. Call once, before the first line.
+
+    JSON is written a moment later, by a thread; what is left is written as the process ends.
 
     Args:
         secrets: values that must never be written, whatever the field.
         level: the least that is written. Below `warning`, libraries stay silent unless `debug`.
         form: `json` or `console`; None means columns on a terminal and JSON elsewhere.
-        stream: bytes go here; None means standard error.
     """
-    out = stream if stream is not None else sys.stderr.buffer
+    out = sys.stderr.buffer
     tty = out.isatty()
-    lines = Lines(out)
     columns = tty if form is None else form == "console"
+    lines = Lines(out) if columns else _behind(out.fileno())
     least = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=processors(Redactor(secrets), as_columns=columns, colours=tty),

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from tests.surfaces import event_source
 
 CODE = "app-code-of-the-shop"
 SLOW = "simulator/echo?first=0&gap=0.05&tokens=20"
+QUICK = "simulator/echo?first=0&gap=0"
 STUCK = "simulator/echo?first=0&gap=0&stall=1"
 
 
@@ -72,6 +74,30 @@ async def test_sigterm_lets_what_runs_end(tmp_path: Path, unused_tcp_port: int) 
     lines = [json.loads(line) for line in err.splitlines()]
     assert lines[-1]["event"] == "gateway_stopped"
     assert [line for line in lines if line["level"] == "error"] == []
+
+
+async def test_a_log_that_hangs_holds_nobody_up(tmp_path: Path, unused_tcp_port: int) -> None:
+    """Whatever reads it may stand still: jobs run and end as ever, and so does the process."""
+    origin = f"http://127.0.0.1:{unused_tcp_port}"
+    typed = ("run.py", "serve", "--conf", conf(tmp_path), "--port", str(unused_tcp_port))
+    environ = {"PATH": PATH, "DATA_DIR": "", "LOG_LEVEL": "debug"}
+    # asyncio's own would read on.
+    with subprocess.Popen(  # noqa: ASYNC220
+        [sys.executable, *typed], stderr=subprocess.PIPE, env=environ, cwd=ROOT
+    ) as gateway:
+        assert gateway.stderr is not None
+        while b"gateway_started" not in gateway.stderr.readline():
+            pass
+        # Nobody reads on, and more is logged now than any pipe takes.
+        async with ClientSession() as session:
+            for _ in range(3000):
+                async with session.post(f"{origin}/ai_request", json={}) as refused:
+                    assert refused.status in (401, 429)
+        job_id = await ask(origin, QUICK)
+        answer = await wire.get(origin, f"/get_request/{job_id}?wait=10")
+        assert answer.json()["status"] == "completed"
+        gateway.terminate()
+        assert gateway.wait(20) == 0
 
 
 async def test_what_does_not_end_is_told_so(tmp_path: Path, unused_tcp_port: int) -> None:
