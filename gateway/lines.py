@@ -45,6 +45,9 @@ class Lines:
 
     debug = info = warning = error = critical = exception = log = msg
 
+    def close(self, grace_s: float = 1.0) -> None:
+        """Nothing is left to be written."""
+
 
 class LinesBehind(Lines):
     """Writes lines of JSON a moment later, many at once, in a thread of its own.

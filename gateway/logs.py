@@ -256,10 +256,13 @@ def _behind(fileno: int) -> LinesBehind:
     return lines
 
 
-def configure(*, secrets: Iterable[str] = (), level: str = "info", form: str | None = None) -> None:
+def configure(
+    *, secrets: Iterable[str] = (), level: str = "info", form: str | None = None
+) -> Lines:
     """Have the whole process log to standard error. Call once, before the first line.
 
-    JSON is written a moment later, by a thread; what is left is written as the process ends.
+    JSON is written a moment later, by a thread; what is left is written when what this returns is
+    closed, or as the process ends.
 
     Args:
         secrets: values that must never be written, whatever the field.
@@ -280,3 +283,4 @@ def configure(*, secrets: Iterable[str] = (), level: str = "info", form: str | N
     root = logging.getLogger()
     root.addHandler(StdlibRoute())
     root.setLevel(least if least == logging.DEBUG else max(least, logging.WARNING))
+    return lines

@@ -23,6 +23,8 @@ def test_every_route_can_be_asked_before_it_is_called() -> None:
     for route in router.routes():
         assert route.resource is not None
         methods.setdefault(route.resource.canonical, set()).add(route.method)
+    # What takes those who go astray takes every method.
+    del methods["/{path}"]
     assert [path for path, of_path in methods.items() if "OPTIONS" not in of_path] == []
 
 

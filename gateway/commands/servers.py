@@ -2,11 +2,12 @@
 
 import argparse
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from gateway.commands import CommandError, configured
-from gateway.config import Config
+from gateway.config import Config, Settings
 
 T = TypeVar("T")
 
@@ -29,7 +30,9 @@ def serve(typed: argparse.Namespace, environ: dict[str, str]) -> int:
             # The folder is gone. Who serves knows no commands.
             raise OSError(str(error)) from None
 
-    return _run(serving.serve(_in_force(read()), reread, environ))
+    config = read()
+    with _logging(config.settings):
+        return _run(serving.serve(config, reread, environ))
 
 
 def demo(typed: argparse.Namespace, environ: dict[str, str]) -> int:
@@ -51,15 +54,18 @@ def simulate(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     return 0
 
 
-def _in_force(config: Config) -> Config:
-    """The configuration, in force for this process's log from here on."""
+@contextmanager
+def _logging(settings: Settings) -> Iterator[None]:
+    """Within the block the process logs; what is said after it comes after the log's last line."""
     from gateway import logs
 
-    settings = config.settings
-    logs.configure(
+    lines = logs.configure(
         secrets=logs.secrets_of(settings), level=settings.log_level, form=settings.log_format
     )
-    return config
+    try:
+        yield
+    finally:
+        lines.close()
 
 
 def _run(main: Coroutine[Any, Any, T]) -> T:
