@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import structlog
 
+from gateway.engine.chore import Chore
 from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused
 from gateway.providers import Provider
 
@@ -14,7 +15,7 @@ _EVERY_S = 60.0
 _TIMEOUT_S = 10.0
 
 
-class Checkup:
+class Checkup(Chore):
     """Keeps the status of each provider.
 
     Attributes:
@@ -30,20 +31,9 @@ class Checkup:
         """
         self._providers = providers
         self.statuses = {name: "unknown" if name in providers else "no key" for name in known}
-        self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin to ask."""
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        """Ask no more. Works unstarted and twice."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Ask them all, again and again, until cancelled."""
         while True:
             await asyncio.gather(*(self._check(each) for each in self._providers.values()))
             await asyncio.sleep(_EVERY_S)
