@@ -1,29 +1,11 @@
 /** What the gateway refuses: what is final, what is waited for, and what another credential mends. */
 
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { activeConnections, type StreamOptions, streamAssistantResponse } from "../src/index.ts";
+import { expect, test } from "vitest";
+import { streamAssistantResponse } from "../src/index.ts";
+import { ID, jump, pass, reading } from "./jumping.ts";
 import { json, Reading, Scripted, Stream } from "./scripted.ts";
 
-const ID = "20261120T224400Z-0b9f6c1e-8f0e-4d55-9c3b-2a7a3a1f0d11";
-
-beforeEach(() => {
-  vi.useFakeTimers();
-  vi.spyOn(Math, "random").mockReturnValue(0);
-});
-
-afterEach(() => {
-  expect(activeConnections()).toEqual([]);
-  expect(vi.getTimerCount()).toBe(0);
-  vi.useRealTimers();
-  vi.restoreAllMocks();
-});
-
-const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms);
-
-function reading(gateway: Scripted, options: StreamOptions = {}) {
-  const all = { url: "http://gateway", fetch: gateway.fetch, ...options };
-  return new Reading(streamAssistantResponse(ID, all));
-}
+jump();
 
 const whole = () => new Stream().tell("1-9", "complete", { response: "ab" }).end();
 
