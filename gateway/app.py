@@ -77,7 +77,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
         dialer=HttpDialer(__version__, timeout_s=settings.callback_timeout),
         policy_of=lambda name: doors.policy(name),
         rewrites=settings.callback_origin_rewrites,
-        keys=webhooks.parse_secrets(" ".join(settings.callback_secret)),
+        keys=webhooks.parse_secrets(settings.callback_secret),
         clock=clock,
         rng=random.Random(),
         log=log,

@@ -106,7 +106,7 @@ async def run(port: int) -> int:
         workflow_url, own_url = _url(callbacks.getsockname()[1]), _url(gateway_port)
         config = configure(gateway_port, workflow_url)
         logs.configure(secrets=logs.secrets_of(config.settings), level="warning", form="console")
-        keys = webhooks.parse_secrets(" ".join(config.settings.callback_secret))
+        keys = webhooks.parse_secrets(config.settings.callback_secret)
         workflow = Workflow(keys, console)
         await workflow.start(callbacks)
         taken.close()

@@ -7,27 +7,23 @@ A struct carries the rule of each field in its annotation (`Annotated[int, whole
 import ipaddress
 import re
 import tomllib
-from base64 import b64decode
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple, get_type_hints
 
 from gateway.destinations import parse_origin
 from gateway.problems import Report, shown
+from gateway.webhooks import parse_secrets
 
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d{1,18}(\.\d*)?|\.\d+)", re.ASCII)
 _RATE = re.compile(r"([1-9]\d{0,8})\s*(?:/|per)\s*(second|minute|hour|day)s?", re.IGNORECASE)
-_URL = re.compile(
-    r"(?P<origin>https?://[^/?#@\s]+)(?P<path>/[a-z0-9._~/%-]*)?", re.ASCII | re.IGNORECASE
-)
+_URL = re.compile(r"(https?://[^/?#@\s]+)(/[a-z0-9._~/%-]*)?", re.ASCII | re.IGNORECASE)
+_REDIS_URL = re.compile(r"(rediss?://[^/\s]+|unix:///)\S*")
+_KEY = re.compile(r"[!-~]+")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
-_FLAGS = {"true": True, "1": True, "yes": True, "on": True} | {
-    "false": False,
-    "0": False,
-    "no": False,
-    "off": False,
-}
+_FLAGS = dict.fromkeys(("true", "1", "yes", "on"), True)
+_FLAGS |= dict.fromkeys(("false", "0", "no", "off"), False)
 
 
 class Rule(NamedTuple):
@@ -192,13 +188,12 @@ def table() -> Rule:
 def text(max_length: int = 200) -> Rule:
     """A line of text, without blanks around it."""
 
-    def check(value: Any) -> str:
-        need(isinstance(value, str) and value.isprintable())
-        stripped = str(value).strip()
-        need(0 < len(stripped) <= max_length)
+    def keep(given: str) -> str:
+        stripped = given.strip()
+        need(given.isprintable() and 0 < len(stripped) <= max_length)
         return stripped
 
-    return Rule(f"a text of one line, at most {max_length} characters", check)
+    return _textual(f"a text of one line, at most {max_length} characters", keep)
 
 
 def folder() -> Rule:
@@ -208,32 +203,23 @@ def folder() -> Rule:
 
 def prose() -> Rule:
     """Text of any length and any number of lines, kept as it is."""
-
-    def check(value: Any) -> str:
-        need(isinstance(value, str))
-        return str(value)
-
-    return Rule("a text", check)
+    return _textual("a text", str)
 
 
 def key() -> Rule:
     """A secret that travels in an HTTP header."""
-
-    def check(value: Any) -> str:
-        need(isinstance(value, str) and re.fullmatch(r"[!-~]+", value) is not None)
-        return str(value)
-
-    return Rule("a key of visible ASCII characters without blanks", check, secret=True)
+    expected = "a key of visible ASCII characters without blanks"
+    return _textual(expected, lambda given: _matched(_KEY, given)[0], secret=True)
 
 
 def secret(min_bytes: int) -> Rule:
     """A secret for signing."""
 
-    def check(value: Any) -> str:
-        need(isinstance(value, str) and len(value.encode()) >= min_bytes)
-        return str(value)
+    def keep(given: str) -> str:
+        need(len(given.encode()) >= min_bytes)
+        return given
 
-    return Rule(f"a secret of at least {min_bytes} bytes", check, secret=True)
+    return _textual(f"a secret of at least {min_bytes} bytes", keep, secret=True)
 
 
 def signing_keys() -> Rule:
@@ -242,18 +228,14 @@ def signing_keys() -> Rule:
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     """
 
-    def check(value: Any) -> tuple[str, ...]:
-        need(isinstance(value, str))
-        keys = tuple(value.split())
-        need(1 <= len(keys) <= 2)
-        for each in keys:
-            need(each.startswith("whsec_"))
-            need(len(b64decode(each.removeprefix("whsec_"), validate=True)) >= 16)
-        return keys
+    def keep(given: str) -> tuple[str, ...]:
+        words = tuple(given.split())
+        need(len(parse_secrets(words)) > 0)
+        return words
 
-    return Rule(
+    return _textual(
         "whsec_ and at least 16 bytes in base64; two of them, a space between, while rotating",
-        check,
+        keep,
         secret=True,
     )
 
@@ -261,70 +243,70 @@ def signing_keys() -> Rule:
 def host() -> Rule:
     """An address or a host name to listen on."""
 
-    def check(value: Any) -> str:
-        need(isinstance(value, str))
-        if not _HOST.fullmatch(value):
-            ipaddress.ip_address(value)
-        return str(value)
+    def keep(given: str) -> str:
+        if not _HOST.fullmatch(given):
+            ipaddress.ip_address(given)
+        return given
 
-    return Rule("an IP address or a host name, such as 127.0.0.1", check)
+    return _textual("an IP address or a host name, such as 127.0.0.1", keep)
 
 
 def url(drop: str = "") -> Rule:
     """An http or https address, kept without a slash, or `drop`, at its end."""
 
-    def check(value: Any) -> str:
-        match = _URL.fullmatch(value) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError
-        path = (match["path"] or "").rstrip("/").removesuffix(drop).rstrip("/")
-        return f"{parse_origin(match['origin'])}{path}"
+    def keep(given: str) -> str:
+        origin, path = _matched(_URL, given).groups(default="")
+        return parse_origin(origin) + path.rstrip("/").removesuffix(drop).rstrip("/")
 
-    return Rule("an address such as https://ai.example.org, without user name and query", check)
+    return _textual("an address such as https://ai.example.org, without user name and query", keep)
 
 
 def origin(*words: str) -> Rule:
     """A web origin in its one form, or one of the words."""
-
-    def check(value: Any) -> str:
-        need(isinstance(value, str))
-        return str(value) if value in words else parse_origin(value)
-
     expected = "an exact origin such as https://app.example.org"
-    return Rule(f"{expected} or the word {' or '.join(words)}" if words else expected, check)
+    return _textual(
+        f"{expected} or the word {' or '.join(words)}" if words else expected,
+        lambda given: given if given in words else parse_origin(given),
+    )
 
 
 def redis_url() -> Rule:
     """Where a Redis is; it may hold a password."""
-
-    def check(value: Any) -> str:
-        pattern = r"(rediss?://[^/\s]+|unix:///)\S*"
-        need(isinstance(value, str) and re.fullmatch(pattern, value) is not None)
-        return str(value)
-
-    return Rule("an address such as redis://127.0.0.1:6379/0", check, secret=True)
+    expected = "an address such as redis://127.0.0.1:6379/0"
+    return _textual(expected, lambda given: _matched(_REDIS_URL, given)[0], secret=True)
 
 
 def network() -> Rule:
     """An address or a network of addresses, kept as a network."""
-
-    def check(value: Any) -> str:
-        need(isinstance(value, str))
-        return str(ipaddress.ip_network(value, strict=False))
-
-    return Rule("an IP address or network, such as 10.0.0.0/8", check)
+    expected = "an IP address or network, such as 10.0.0.0/8"
+    return _textual(expected, lambda given: str(ipaddress.ip_network(given, strict=False)))
 
 
 def rate() -> Rule:
     """How many requests in which time, kept as `100/hour`."""
 
-    def check(value: Any) -> str:
-        match = _RATE.fullmatch(value.strip()) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError
-        return f"{match[1]}/{match[2].lower()}"
+    def keep(given: str) -> str:
+        count, unit = _matched(_RATE, given.strip()).groups()
+        return f"{count}/{unit.lower()}"
 
-    return Rule("a rate such as 100/hour (second, minute, hour or day)", check)
+    return _textual("a rate such as 100/hour (second, minute, hour or day)", keep)
+
+
+def _textual(expected: str, keep: Callable[[str], Any], *, secret: bool = False) -> Rule:
+    """A text, as `keep` gives it back; what that refuses with a ValueError is refused."""
+
+    def check(value: Any) -> Any:
+        need(isinstance(value, str))
+        return keep(value)
+
+    return Rule(expected, check, secret=secret)
+
+
+def _matched(pattern: re.Pattern[str], given: str) -> re.Match[str]:
+    match = pattern.fullmatch(given)
+    if match is None:
+        raise ValueError
+    return match
 
 
 def listed(item: Rule) -> Rule:

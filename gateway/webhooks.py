@@ -136,16 +136,15 @@ def owed(job: Job, lifetime_s: float) -> Delivery | None:
     )
 
 
-def parse_secrets(text: str) -> tuple[bytes, ...]:
+def parse_secrets(words: Sequence[str]) -> tuple[bytes, ...]:
     """The signing keys of `whsec_<base64>`, or of two such words while one replaces the other.
 
     Raises:
-        ValueError: another form; the sentence does not repeat the text.
+        ValueError: another form; the sentence does not repeat the words.
     """
-    words = text.split()
     if len(words) > 2:
-        raise ValueError("at most two secrets, separated by a space")
-    return tuple(_parse_secret(word) for word in words)
+        raise ValueError("at most two secrets")
+    return tuple(map(_parse_secret, words))
 
 
 def _parse_secret(word: str) -> bytes:

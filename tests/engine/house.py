@@ -154,7 +154,7 @@ class House:
             dialer=dialer,
             policy_of=lambda tenant: self.policy if tenant == "shop" else Policy.of([]),
             rewrites=self.rewrites,
-            keys=webhooks.parse_secrets(SECRET),
+            keys=webhooks.parse_secrets([SECRET]),
             clock=self.clock,
             rng=Random(7),
             log=self._logger(),
