@@ -1,8 +1,14 @@
-"""When a provider that failed before its first token is asked again."""
+"""When a request to another server is tried again, and what its Retry-After says of that."""
 
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from random import Random
 
 from gateway.errors import ProviderError, ProviderSpared
+
+# Servers at large write whole seconds; some providers, parts of them.
+_SECONDS = re.compile(r"\d{1,9}(\.\d+)?", re.ASCII)
 
 # Tries of one model for a failure that may pass, before the next model in line is asked.
 TRIES = 4
@@ -33,3 +39,23 @@ def may_retry(tries: int, error: ProviderError, *, last_model: bool) -> bool:
     if not error.retryable or (isinstance(error, ProviderSpared) and not last_model):
         return False
     return tries < TRIES or (last_model and error.rate_limited)
+
+
+def retry_after_s(header: str | None, now: float) -> float | None:
+    """How long a Retry-After header asks to wait; None where it says nothing that is understood.
+
+    https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+
+    Args:
+        now: UTC, seconds since the epoch.
+    """
+    if header is None:
+        return None
+    if _SECONDS.fullmatch(header.strip()):
+        return float(header)
+    try:
+        date = parsedate_to_datetime(header)
+    except (ValueError, OverflowError):
+        return None
+    # HTTP knows no time but UTC; a date that names no zone means it.
+    return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)

@@ -9,11 +9,8 @@ which is safe for any other receiver too.
 """
 
 import hmac
-import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from itertools import accumulate
 from math import inf
@@ -24,6 +21,7 @@ from msgspec.structs import replace
 
 from gateway.errors import Conflict
 from gateway.jobs import Job
+from gateway.retries import retry_after_s
 from gateway.trace import Trace
 
 # Seconds from one attempt to the next; the first attempt is made at once, and the last step
@@ -50,7 +48,6 @@ _EARLIEST_S = tuple(accumulate((0.99 * (1 - JITTER) * step for step in STEPS_S),
 _PREFIX = "whsec_"
 _LEAST_KEY_BYTES = 16
 _TOLERANCE_S = 300
-_SECONDS = re.compile(r"\d{1,9}", re.ASCII)
 
 
 class DeliveryState(StrEnum):
@@ -241,7 +238,7 @@ def classify(
             f"{answer.status}: the receiver could not take it.",
             now,
             rng,
-            at_least_s=retry_after_s(answer.retry_after, now),
+            at_least_s=retry_after_s(answer.retry_after, now) or 0.0,
         )
     return _once_more(delivery, tried, now, rng)
 
@@ -336,20 +333,6 @@ def step_s(delivery: Delivery, now: float, rng: Random) -> float:
 
 def _first_tried_at(delivery: Delivery, now: float) -> float:
     return now if delivery.first_tried_at is None else delivery.first_tried_at
-
-
-def retry_after_s(header: str | None, now: float) -> float:
-    """How long a Retry-After header asks to wait; 0 where it says nothing that is understood."""
-    if header is None:
-        return 0.0
-    if _SECONDS.fullmatch(header.strip()):
-        return float(header)
-    try:
-        date = parsedate_to_datetime(header)
-    except (ValueError, OverflowError):
-        return 0.0
-    # HTTP knows no time but UTC; a date that names no zone means it.
-    return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
 
 
 def expire(delivery: Delivery) -> Delivery:

@@ -13,7 +13,7 @@ from gateway.errors import (
     ProviderSpared,
     ProviderTimeout,
 )
-from gateway.retries import TRIES, delay_s, may_retry
+from gateway.retries import TRIES, delay_s, may_retry, retry_after_s
 
 
 @given(st.integers(min_value=1, max_value=10_000), st.randoms(use_true_random=False))
@@ -81,3 +81,26 @@ def test_a_spared_model_is_waited_for_if_it_is_the_last() -> None:
     """Where there is another, that one is asked at once."""
     spared = ProviderSpared(retryable=True, retry_after_s=3)
     assert [may_retry(1, spared, last_model=last) for last in (True, False)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("1.5", 1.5),
+        ("-5", None),
+        ("9" * 5_000, None),
+        ("soon", None),
+        ("Fri, 15 Jan 2027 08:00:10 GMT", 10.0),
+        ("Fri, 15 Jan 2027 08:00:10", 10.0),
+        ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0),
+        (f"Fri, 15 Jan {'9' * 30} 08:00:00 GMT", None),
+        ("Fri, 99 Foo 2026 99:99:99 GMT", None),
+    ],
+)
+def test_retry_after_is_read_in_both_forms(header: str | None, seconds: float | None) -> None:
+    """Seconds, or a date as seconds from now; anything else says nothing."""
+    assert retry_after_s(header, now=1_800_000_000.0) == seconds

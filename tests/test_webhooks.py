@@ -332,28 +332,6 @@ def test_a_retry_after_beyond_the_deadline_leaves_one_last_attempt() -> None:
     assert got.next_at == NOW + webhooks.LIFETIME_S - 1
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (None, 0.0),
-        ("", 0.0),
-        ("120", 120.0),
-        (" 7 ", 7.0),
-        ("-5", 0.0),
-        ("1.5", 0.0),
-        ("9" * 5_000, 0.0),
-        ("soon", 0.0),
-        ("Fri, 15 Jan 2027 08:00:10 GMT", 10.0),
-        ("Fri, 15 Jan 2027 08:00:10", 10.0),
-        ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0),
-        (f"Fri, 15 Jan {'9' * 30} 08:00:00 GMT", 0.0),
-    ],
-)
-def test_retry_after_is_read_in_both_forms(header: str | None, seconds: float) -> None:
-    """Seconds or a date; anything else asks for nothing."""
-    assert webhooks.retry_after_s(header, NOW) == seconds
-
-
 def test_an_attempt_on_its_way_is_ambiguous() -> None:
     """It is counted before it is sent, so that a crash does not hide it."""
     first = webhooks.begin(owed(), NOW + 1)

@@ -15,8 +15,9 @@ import structlog
 
 from gateway.errors import ProviderError
 from gateway.providers import Output
-from gateway.providers.dialect import BROKEN, UNREACHABLE, failure, retry_after_s
+from gateway.providers.dialect import BROKEN, UNREACHABLE, failure
 from gateway.providers.translation import Translation
+from gateway.retries import retry_after_s
 from gateway.sse import Decoder, EventTooLarge
 from gateway.trace import Trace
 
@@ -126,7 +127,7 @@ class Connections:
                 said = (await response.content.read(_MAX_WORDS)).decode("utf-8", "replace")
                 said = said.replace(self._secret, "***")
                 _log.debug("provider_said", provider=self.name, status=status, said=said)
-        return failure(status, retry_after_s(response.headers, self._clock()))
+        return failure(status, retry_after_s(response.headers.get("Retry-After"), self._clock()))
 
 
 def environment_proxy(url: str) -> str | None:

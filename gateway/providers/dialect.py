@@ -6,9 +6,6 @@ What a provider wrote never becomes the text of an error.
 
 import json
 import re
-from collections.abc import Mapping
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -83,24 +80,6 @@ def failure(status: int, retry_after_s: float | None = None) -> ProviderError:
     retryable = status in (408, 409, 425) or status >= 500
     kind = ProviderTimeout if status in (408, 504) else ProviderError
     return kind(retryable=retryable, retry_after_s=retry_after_s)
-
-
-def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """The seconds that `Retry-After` asks to wait, written as a number or as a date.
-
-    Args:
-        now: UTC, seconds since the epoch.
-    """
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", value.strip()):
-        return float(value)
-    try:
-        when: datetime = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, when.timestamp() - now)
 
 
 class _Function(msgspec.Struct, gc=False):

@@ -20,7 +20,8 @@ from gateway.errors import ProviderError
 from gateway.messages import Request
 from gateway.providers import Output
 from gateway.providers.connections import environment_proxy, read
-from gateway.providers.dialect import UNREACHABLE, Translator, body, failure, retry_after_s
+from gateway.providers.dialect import UNREACHABLE, Translator, body, failure
+from gateway.retries import retry_after_s
 from gateway.trace import Trace
 
 _RESPONSE = "aiohttp_response"
@@ -125,7 +126,8 @@ class Together:
         _log.warning("provider_refused", provider=self.name, status=status)
         said = error.response.text.replace(self._api_key, "***")[:500]
         _log.debug("provider_said", provider=self.name, status=status, said=said)
-        return failure(status, retry_after_s(error.response.headers, self._clock()))
+        wait_s = retry_after_s(error.response.headers.get("Retry-After"), self._clock())
+        return failure(status, wait_s)
 
 
 class _Client(httpx.AsyncClient):

@@ -1,7 +1,6 @@
 """OpenAI's chat completions as values: what is sent and what comes back."""
 
 import json
-from email.utils import formatdate
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +12,7 @@ from gateway.errors import ProviderError
 from gateway.events import Completed, Delta, Logprobs, ToolCall, Usage
 from gateway.messages import Message, Request
 from gateway.providers import Output
-from gateway.providers.dialect import Translator, body, retry_after_s
+from gateway.providers.dialect import Translator, body
 
 
 def chunk(delta: dict[str, Any] | None = None, **fields: Any) -> bytes:
@@ -281,29 +280,6 @@ def test_the_body_holds_what_was_asked() -> None:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("7", 7.0),
-        (" 1.5 ", 1.5),
-        (formatdate(1030, usegmt=True), 30.0),
-        (formatdate(900, usegmt=True), 0.0),
-        ("soon", None),
-        ("-1", None),
-        ("9" * 40, None),
-        ("Fri, 99 Foo 2026 99:99:99 GMT", None),
-    ],
-)
-def test_retry_after_is_read_in_both_forms(value: str, seconds: float | None) -> None:
-    """Seconds or a date become seconds from now; anything else says nothing."""
-    assert retry_after_s({"retry-after": value}, now=1000.0) == seconds
-
-
-def test_no_retry_after_says_nothing() -> None:
-    """An answer without the header names no time."""
-    assert retry_after_s({}, now=1000.0) is None
 
 
 @pytest.mark.parametrize(
