@@ -4,6 +4,13 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast a machine is says nothing of what it runs.
+settings.register_profile(
+    "any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 # What test files share explains its failures as they do. Said here, before anything imports it.
 for _shared in (

@@ -160,7 +160,7 @@ def gateway(provider: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield server
 
 
-@pytest.mark.timeout(900 if LONG else 90)
+@pytest.mark.timeout(900 if LONG else 240)
 async def test_nothing_is_left_of_those_who_left(
     gateway: Server, provider: Server, inbox: Inbox
 ) -> None:

@@ -30,7 +30,7 @@ OWED = 300 if LONG else 60
 QUICK = "together/echo?first=0&gap=0"
 
 
-@pytest.mark.timeout(600 if LONG else 60)
+@pytest.mark.timeout(600 if LONG else 180)
 async def test_a_receiver_that_was_down_gets_all_of_them() -> None:
     """Half an hour's worth is queued when it comes back; within ten minutes each has come, also
     those that had found out that it was down. None comes twice."""

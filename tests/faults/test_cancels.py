@@ -66,7 +66,7 @@ async def moment(origin: str, job_id: str, model: str, rng: Random) -> None:
         await asyncio.sleep(rng.choice([0, rng.uniform(0, 0.2), rng.uniform(0, 1.0)]))
 
 
-@pytest.mark.timeout(600 if LONG else 120)
+@pytest.mark.timeout(600 if LONG else 180)
 async def test_five_hundred_cancels(provider: Server, inbox: Inbox, lives: Lives) -> None:
     """In the queue, at its claim, before its first word, in mid-stream, as it ends, twice at once:
     one terminal event, one callback, and every counter is back at zero."""

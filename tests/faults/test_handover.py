@@ -48,7 +48,7 @@ async def not_ready(lives: Lives, server: Server, since: float) -> float:
     return at - since
 
 
-@pytest.mark.timeout(300 if LONG else 120)
+@pytest.mark.timeout(300 if LONG else 240)
 async def test_what_runs_is_finished_by_those_who_follow(
     provider: Server, inbox: Inbox, tmp_path: Path
 ) -> None:

@@ -34,7 +34,7 @@ def failing(rng: Random) -> web.Response | None:
     return web.Response(status=rng.choice([500, 502, 503]))
 
 
-@pytest.mark.timeout(3600 if LONG else 120)
+@pytest.mark.timeout(3600 if LONG else 300)
 async def test_nothing_accepted_is_lost(provider: Server, inbox: Inbox, tmp_path: Path) -> None:
     """Each job ends once and is whole to whoever waits for it, and each callback comes, nearly
     always once; every reader who resumes has the same text as if nothing had happened."""

@@ -72,7 +72,7 @@ def requests(inbox: Inbox, number: int, origin: str) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.timeout(900 if LONG else 90)
+@pytest.mark.timeout(900 if LONG else 240)
 @pytest.mark.parametrize("door", ["queued", "asked", "resumed"])
 async def test_repeats_are_one_job(
     provider: Server, inbox: Inbox, tmp_path: Path, door: str

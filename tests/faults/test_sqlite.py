@@ -68,7 +68,7 @@ def killed(folder: Path, first: int, after_s: float) -> dict[int, str]:
     return {int(number): step for number, step in said}
 
 
-@pytest.mark.timeout(1200 if LONG else 60)
+@pytest.mark.timeout(1200 if LONG else 180)
 async def test_a_killed_process_loses_nothing(tmp_path: Path) -> None:
     """Over many kills of one database, at any moment."""
     acknowledged: dict[int, str] = {}
@@ -86,7 +86,7 @@ async def test_a_killed_process_loses_nothing(tmp_path: Path) -> None:
 # -- the power ------------------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(1200 if LONG else 60)
+@pytest.mark.timeout(1200 if LONG else 180)
 async def test_a_power_cut_loses_nothing(tmp_path: Path, disk: Disk) -> None:
     """Before any write and any sync, with any part of what was not synced on the disk."""
     rng = Random(7)
@@ -217,7 +217,7 @@ def swap(file: bytearray, rng: Random) -> None:
 DAMAGE: list[Callable[[bytearray, Random], None]] = [flip, scribble, blank, cut_off, swap]
 
 
-@pytest.mark.timeout(300 if LONG else 60)
+@pytest.mark.timeout(300 if LONG else 180)
 async def test_damage_is_found(tmp_path: Path) -> None:
     """Whatever it is and wherever: the start is refused, and the file is kept for a rescue."""
     async with opened(store_in(tmp_path)) as store:

@@ -32,7 +32,7 @@ LONG = os.environ.get("FAULTS") == "long"
 # All tests ask the one gateway, which none of them may break.
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.timeout(600 if LONG else 60),
+    pytest.mark.timeout(600 if LONG else 180),
 ]
 EXAMPLES = 300 if LONG else 30
 Operation = APIOperation[Any, Any, Any, Any]
