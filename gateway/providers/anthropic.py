@@ -12,7 +12,7 @@ from gateway.messages import Request
 from gateway.providers import Output
 from gateway.providers.anthropic_answer import Translator
 from gateway.providers.anthropic_request import body
-from gateway.providers.connections import Connections, read
+from gateway.providers.http_provider import HttpProvider, read
 
 # Not the one of 2026-10-21: that takes no `temperature`, from no model.
 _VERSION = "2023-06-01"
@@ -20,10 +20,8 @@ _VERSION = "2023-06-01"
 _encode = msgspec.json.Encoder().encode
 
 
-class Anthropic:
+class Anthropic(HttpProvider):
     """The models of Anthropic, or of a server that speaks its wire."""
-
-    name = "anthropic"
 
     def __init__(
         self,
@@ -32,28 +30,11 @@ class Anthropic:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Keep what is needed to connect; nothing is opened before `start`.
-
-        Args:
-            base_url: with or without /v1.
-            clock: UTC, seconds since the epoch.
-        """
+        """As every provider over aiohttp."""
         headers = {"x-api-key": api_key, "anthropic-version": _VERSION}
-        self._connections = Connections(self.name, base_url, api_key, headers, clock=clock)
-
-    async def start(self) -> None:
-        """Open the connection pool. Connections are made as they are needed."""
-        await self._connections.start()
-
-    async def stop(self) -> None:
-        """Close the pool and every answer under way. Works unstarted and twice."""
-        await self._connections.stop()
+        super().__init__("anthropic", base_url, api_key, headers, clock=clock)
 
     def stream(self, request: Request, model: str) -> AsyncGenerator[list[Output], None]:
         """Ask once and yield the answer; see Provider.stream."""
         content = _encode(body(request, model))
-        return read(self._connections.post("/messages", content, request.trace), Translator())
-
-    async def check(self) -> None:
-        """Ask for the list of models, which needs a good key; see Provider.check."""
-        await self._connections.get("/models")
+        return read(self._post("/messages", content, request.trace), Translator())

@@ -10,10 +10,10 @@ import msgspec
 import structlog
 
 from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
-from gateway.events import Delta, ToolCall, Usage
-from gateway.providers import Output, surrogates
+from gateway.events import Delta
+from gateway.providers import Output
 from gateway.providers.dialect import REFUSED_KEY, REPORTED
-from gateway.providers.translation import Translation, counted, decode_leniently, error_type
+from gateway.providers.translation import Call, Translation, counted, decode_leniently, error_type
 
 _FINISH = {
     "end_turn": "stop",
@@ -70,11 +70,10 @@ _decode = msgspec.json.Decoder(_Event).decode
 class Translator(Translation):
     """Turns the events of one streamed message into ours."""
 
-    __slots__ = ("_calls", "_counts")
+    __slots__ = ("_counts",)
 
     def __init__(self) -> None:
         super().__init__(_FINISH)
-        self._calls: dict[int, _Call] = {}
         # The last figure of each kind: they are told in two events.
         self._counts: dict[str, Any] = {}
 
@@ -91,22 +90,20 @@ class Translator(Translation):
         elif said.partial_json is not None:
             self._gather(data)
             if event.index in self._calls:
-                self._calls[event.index].arguments.append(said.partial_json)
+                self._calls[event.index].pieces.append(said.partial_json)
             return None
         else:
             # Thoughts, signatures and citations have other fields.
             text = said.text
         return self._text(text)
 
-    def _gathered(self) -> list[Output]:
-        calls = [call.whole(index) for index, call in sorted(self._calls.items())]
-        return [*calls, *self._usage()] if self._counts else [*calls]
-
-    def _usage(self) -> list[Usage]:
+    def _figures(self) -> list[Output]:
+        if not self._counts:
+            return []
         counts = dict(self._counts)
         written = counts.pop("output_tokens", 0)
         # What the cache held, or was given to hold, was read as well.
-        return counted(written, *counts.values())
+        return [*counted(written, *counts.values())]
 
     def _read_rarities(self, event: _Event) -> str | None:
         """Read what is no delta; the text that a block begins with, if any."""
@@ -117,7 +114,8 @@ class Translator(Translation):
                 self._count(event.message.usage)
             case "content_block_start" if (block := event.content_block) is not None:
                 if block.type == "tool_use":
-                    self._calls[event.index] = _Call(block)
+                    given = _encode(block.input or {}).decode()
+                    self._calls[event.index] = Call(block.id, block.name, given)
                 return block.text if block.type == "text" else None
             case "message_delta":
                 self._count(event.usage)
@@ -131,25 +129,6 @@ class Translator(Translation):
         if isinstance(usage, dict):
             told = {name: usage.get(name) for name in _COUNTS}
             self._counts |= {name: count for name, count in told.items() if count is not None}
-
-
-class _Call:
-    """A tool call under construction."""
-
-    __slots__ = ("_block", "arguments")
-
-    def __init__(self, block: _Block) -> None:
-        self._block = block
-        self.arguments: list[str] = []
-
-    def whole(self, index: int) -> ToolCall:
-        block = self._block
-        arguments = "".join(self.arguments) or _encode(block.input or {}).decode()
-        return ToolCall(
-            id=surrogates.join(block.id or f"call_{index}"),
-            name=surrogates.join(block.name or ""),
-            arguments=surrogates.join(arguments),
-        )
 
 
 def _reported(error: Any) -> ProviderError:

@@ -12,10 +12,10 @@ import msgspec
 import structlog
 
 from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
-from gateway.events import Delta, Logprobs, ToolCall, Usage
+from gateway.events import Delta, Logprobs, Usage
 from gateway.messages import Message, Request
-from gateway.providers import Output, surrogates
-from gateway.providers.translation import Translation, counted, decode_leniently, error_type
+from gateway.providers import Output
+from gateway.providers.translation import Call, Translation, counted, decode_leniently, error_type
 
 BROKEN = "The connection to the AI service broke off."
 REFUSED_KEY = "The provider refused our credentials."
@@ -126,11 +126,10 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 class Translator(Translation):
     """Turns the chunks of one streamed answer into events."""
 
-    __slots__ = ("_calls", "_tokens", "_usage")
+    __slots__ = ("_tokens", "_usage")
 
     def __init__(self) -> None:
         super().__init__(_FINISH)
-        self._calls: dict[int, _Call] = {}
         self._usage: Any = None
         self._tokens = _Tokens()
 
@@ -164,12 +163,9 @@ class Translator(Translation):
         # A model that refuses does so in words of their own field.
         return self._text(said.content or said.refusal)
 
-    def _gathered(self) -> list[Output]:
-        calls = [call.whole(index) for index, call in sorted(self._calls.items())]
-        gathered: list[Output] = [*calls, *self._tokens.whole()]
-        if self._usage is not None:
-            gathered += _counted(self._usage)
-        return gathered
+    def _figures(self) -> list[Output]:
+        used = [] if self._usage is None else _counted(self._usage)
+        return [*self._tokens.whole(), *used]
 
     def _read_rarities(self, chunk: _Chunk | _Groq) -> None:
         if chunk.error is not None:
@@ -179,7 +175,12 @@ class Translator(Translation):
 
     def _read_calls(self, fragments: list[_Fragment]) -> None:
         for fragment in fragments:
-            self._calls.setdefault(fragment.index, _Call()).add(fragment)
+            call = self._calls.setdefault(fragment.index, Call())
+            call.id = call.id or fragment.id
+            if (function := fragment.function) is not None:
+                # A name comes whole and may be repeated; only arguments come in pieces.
+                call.name = call.name or function.name
+                call.pieces.append(function.arguments or "")
 
 
 def _counted(usage: Any) -> list[Usage]:
@@ -214,28 +215,3 @@ class _Tokens:
             for name, found in self._lists.items()
         ]
         return [Logprobs(told=f"{{{','.join(parts)}}}")]
-
-
-class _Call:
-    """A tool call under construction."""
-
-    __slots__ = ("arguments", "id", "name")
-
-    def __init__(self) -> None:
-        self.id = ""
-        self.name = ""
-        self.arguments: list[str] = []
-
-    def add(self, fragment: _Fragment) -> None:
-        self.id = self.id or fragment.id or ""
-        if (function := fragment.function) is not None:
-            # A name comes whole and may be repeated; only arguments come in pieces.
-            self.name = self.name or function.name or ""
-            self.arguments.append(function.arguments or "")
-
-    def whole(self, index: int) -> ToolCall:
-        return ToolCall(
-            id=surrogates.join(self.id or f"call_{index}"),
-            name=surrogates.join(self.name),
-            arguments=surrogates.join("".join(self.arguments)),
-        )

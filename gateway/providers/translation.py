@@ -34,7 +34,7 @@ class Translation(ABC):
         done: the provider said that this was all; nothing can follow.
     """
 
-    __slots__ = ("_bytes", "_finish", "_finishes", "_half", "done")
+    __slots__ = ("_bytes", "_calls", "_finish", "_finishes", "_half", "done")
 
     def __init__(self, finishes: Mapping[str, str]) -> None:
         """Begin with nothing said.
@@ -49,6 +49,8 @@ class Translation(ABC):
         self._finish: str | None = None
         # A high surrogate whose other half is still to come.
         self._half = ""
+        # By the provider's own number.
+        self._calls: dict[int, Call] = {}
 
     @abstractmethod
     def feed(self, data: bytes) -> Delta | None:
@@ -69,8 +71,8 @@ class Translation(ABC):
             raise ProviderError("The answer is longer than the gateway keeps.")
 
     @abstractmethod
-    def _gathered(self) -> list[Output]:
-        """What came in pieces, and is whole at the end: the calls, and then the figures."""
+    def _figures(self) -> list[Output]:
+        """What is told of the answer beside its text and calls: its tokens, and their number."""
 
     def _text(self, text: str | None) -> Delta | None:
         """The characters that are whole by now."""
@@ -89,11 +91,36 @@ class Translation(ABC):
         if self._finish is None and not self.done:
             raise ProviderError(ENDED_EARLY, retryable=True)
         left: list[Output] = [Delta(text="\ufffd")] if self._half else []
-        left += self._gathered()
-        calls = any(isinstance(output, ToolCall) for output in left)
-        finish = surrogates.join(self._finish or ("tool_calls" if calls else "stop"))
+        left += [call.whole(index) for index, call in sorted(self._calls.items())]
+        left += self._figures()
+        finish = surrogates.join(self._finish or ("tool_calls" if self._calls else "stop"))
         left.append(Completed(finish_reason=self._finishes.get(finish, finish)))
         return left
+
+
+class Call:
+    """A tool call under construction.
+
+    Attributes:
+        pieces: of its arguments, as JSON text.
+        given: what its arguments are if there are no pieces.
+    """
+
+    __slots__ = ("given", "id", "name", "pieces")
+
+    def __init__(self, id: str | None = None, name: str | None = None, given: str = "") -> None:
+        self.id = id
+        self.name = name
+        self.given = given
+        self.pieces: list[str] = []
+
+    def whole(self, index: int) -> ToolCall:
+        """The call, now that nothing more of it can come."""
+        return ToolCall(
+            id=surrogates.join(self.id or f"call_{index}"),
+            name=surrogates.join(self.name or ""),
+            arguments=surrogates.join("".join(self.pieces) or self.given),
+        )
 
 
 def counted(completion: Any, *prompt: Any) -> list[Usage]:

@@ -1,8 +1,8 @@
-"""What the connections to every provider share."""
+"""What the providers over aiohttp share."""
 
 import pytest
 
-from gateway.providers.connections import environment_proxy
+from gateway.providers.http_provider import environment_proxy
 
 
 def test_the_environment_names_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

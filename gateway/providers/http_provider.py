@@ -1,6 +1,6 @@
-"""The connections to one provider over aiohttp, and the reading of what it streams.
+"""A provider over aiohttp: its connections, its refusals, and the reading of what it streams.
 
-What every wire shares: the dialects say what is sent, and what comes back means.
+What every wire shares: a provider's own file says what is sent, and what comes back means.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ _DRAIN_S = 0.25
 _log = structlog.get_logger(__name__)
 
 
-class Connections:
-    """The pool of connections to one provider, and its refusals."""
+class HttpProvider:
+    """The part of a provider that is the same on every wire; see Provider."""
 
     def __init__(
         self,
         name: str,
         base_url: str,
-        secret: str,
+        api_key: str,
         headers: Mapping[str, str],
         *,
         connect_timeout_s: float = 10.0,
@@ -45,22 +45,24 @@ class Connections:
         """Keep what is needed to connect; nothing is opened before `start`.
 
         Args:
+            name: what the catalog calls it.
             base_url: with or without /v1.
-            secret: the key, to be kept out of the log.
+            api_key: to be kept out of the log.
+            headers: of every request.
             connect_timeout_s: for the connection alone; how long an answer may take is the
                 caller's to say.
             clock: UTC, seconds since the epoch.
         """
         self.name = name
         self._base_url = base_url.rstrip("/").removesuffix("/v1") + "/v1"
-        self._secret = secret
+        self._api_key = api_key
         self._headers = {"Accept-Encoding": "identity", **headers}
         self._connect_timeout_s = connect_timeout_s
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        """Open the pool. Connections are made as they are needed."""
+        """Open the connection pool. Connections are made as they are needed."""
         self._session = aiohttp.ClientSession(
             # Without a limit: how many may run at once is the workers' to say.
             connector=aiohttp.TCPConnector(limit=0),
@@ -76,8 +78,13 @@ class Connections:
         if session is not None:
             await session.close()
 
+    async def check(self) -> None:
+        """Ask for the list of models, which needs a good key; see Provider.check."""
+        async with await self._send("GET", "/models"):
+            pass
+
     @asynccontextmanager
-    async def post(
+    async def _post(
         self, path: str, content: bytes, trace: Trace | None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer to a request in JSON; leaving the block closes what is not read to its end.
@@ -88,15 +95,6 @@ class Connections:
         more = {} if trace is None else trace.headers()
         async with await self._send("POST", path, content, **more) as response:
             yield response
-
-    async def get(self, path: str) -> None:
-        """Ask for something, and be content that there is an answer.
-
-        Raises:
-            ProviderError: there is none, or it is a refusal.
-        """
-        async with await self._send("GET", path):
-            pass
 
     async def _send(
         self, method: str, path: str, content: bytes | None = None, **headers: str
@@ -125,7 +123,7 @@ class Connections:
         async with response:
             with suppress(aiohttp.ClientError, OSError):
                 said = (await response.content.read(_MAX_WORDS)).decode("utf-8", "replace")
-                said = said.replace(self._secret, "***")
+                said = said.replace(self._api_key, "***")
                 _log.debug("provider_said", provider=self.name, status=status, said=said)
         return failure(status, retry_after_s(response.headers.get("Retry-After"), self._clock()))
 
