@@ -22,7 +22,7 @@ from aiohttp import web
 
 from gateway.errors import GatewayError
 from gateway.messages import Message, Request
-from gateway.providers import anthropic_wire, simulator_wire
+from gateway.providers import simulator_anthropic, simulator_wire
 from gateway.providers.simulator import Fault, Script, Step, read_script, tool_names
 from gateway.providers.simulator_wire import Cue, Frames, Scene, stream
 
@@ -246,10 +246,10 @@ OPENAI = Wire(
 )
 ANTHROPIC = Wire(
     Inquiry,
-    anthropic_wire.Frames,
-    anthropic_wire.whole,
-    anthropic_wire.error,
-    anthropic_wire.MALFORMED,
+    simulator_anthropic.Frames,
+    simulator_anthropic.whole,
+    simulator_anthropic.error,
+    simulator_anthropic.MALFORMED,
 )
 
 

@@ -1,7 +1,7 @@
 """A simulated answer on the wire: what is written, and when. OpenAI's format; pure.
 
 https://platform.openai.com/docs/api-reference/chat-streaming
-Anthropic's format is anthropic_wire.py's.
+Anthropic's format is simulator_anthropic.py's.
 """
 
 import json
