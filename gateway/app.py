@@ -18,7 +18,7 @@ from aiohttp import web
 
 from gateway import __version__, webhooks
 from gateway.catalog import PROVIDERS
-from gateway.config import Config, ConfigError, Problem, Settings
+from gateway.config import Config, Settings
 from gateway.conversations import Conversations
 from gateway.doors import Backstage, Doors, Patience
 from gateway.engine.auth import Auth, new_stream_secret
@@ -34,6 +34,7 @@ from gateway.engine.observer import Observers
 from gateway.engine.resting import Resting
 from gateway.lag import Lag
 from gateway.metrics import Metrics
+from gateway.problems import ConfigError, Problem
 from gateway.providers import Provider
 from gateway.providers.anthropic import Anthropic
 from gateway.providers.openai import OpenAI

@@ -21,8 +21,6 @@ from gateway.problems import ConfigError, Problem, Report, nearest, shown
 from gateway.rules import Rule
 from gateway.tenants import RequestType, Tenant
 
-__all__ = ["Config", "ConfigError", "Problem", "Settings", "parse"]
-
 ENVIRONMENT = "environment"
 
 A_MODEL = "a model of models.toml, or one named as openai/gpt-4o is"
@@ -127,6 +125,14 @@ RULES: dict[str, Rule] = rules.rules_of(Settings)
 # The environment's other names; the setting's own name wins.
 ALIASES = {"CORS_ORIGINS": "allowed_origins", "TOGETHER_API_KEY": "together_ai_api_key"}
 
+# The setting that holds each provider's key.
+KEYS = {
+    "together": "together_ai_api_key",
+    "groq": "groq_api_key",
+    "openai": "openai_api_key",
+    "anthropic": "anthropic_api_key",
+}
+
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All that the gateway is told, checked.
@@ -165,16 +171,15 @@ def parse(
         ConfigError: everything that is wrong, in all of them.
     """
     found: list[Problem] = []
-    catalog = catalogs.parse(models, Report(f"{conf_dir}/models.toml", found))
-    # Behind a broken file nothing is known of its names: looking for them reports phantoms.
-    models_known = not found
+    model_report = Report(f"{conf_dir}/models.toml", found)
     app_report = Report(f"{conf_dir}/apps.json", found)
-    known_tenants = tenants.parse(apps, app_report)
-    apps_known = not any(problem.file == app_report.file for problem in found)
     mode_report = Report(f"{conf_dir}/modes.toml", found)
+    catalog = catalogs.parse(models, model_report)
+    known_tenants = tenants.parse(apps, app_report)
     known_modes = all_modes.parse(modes, mode_report)
-    modes_known = not any(problem.file == mode_report.file for problem in found)
     sources = _Sources(toml, env, conf_dir, found)
+    # Behind a broken file nothing is known of its names: looking for them reports phantoms.
+    models_known, apps_known, modes_known = model_report.clean, app_report.clean, mode_report.clean
     if models_known:
         _check_models(sources, catalog)
         for tenant in known_tenants:
@@ -369,12 +374,3 @@ def _warnings(
         ),
     )
     return tuple(sentence for holds, sentence in sentences if holds)
-
-
-# The setting that holds each provider's key.
-KEYS = {
-    "together": "together_ai_api_key",
-    "groq": "groq_api_key",
-    "openai": "openai_api_key",
-    "anthropic": "anthropic_api_key",
-}

@@ -12,13 +12,12 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from gateway import origins
 from gateway.config import Config, Settings
 from gateway.conversations import Conversations
 from gateway.destinations import Policy, check_url
 from gateway.engine.core import Core
 from gateway.jobs import OnDisconnect
-from gateway.origins import is_loopback
+from gateway.origins import is_local, is_loopback
 from gateway.outbox import Outbox
 from gateway.surfaces import cors
 from gateway.surfaces.admin import Admin, Snapshot
@@ -310,7 +309,7 @@ class Doors:
         sockets = WebSockets(
             desk,
             self._streams,
-            allowed=lambda page: page in pages or (settings.dev_mode and origins.is_local(page)),
+            allowed=lambda page: page in pages or (settings.dev_mode and is_local(page)),
         )
         return [assistant.door, sockets.door]
 
@@ -363,11 +362,11 @@ def _desk(core: Core, settings: Settings, patience: Patience) -> Desk:
         body_timeout_s=patience.body_s,
         trusted_proxies=tuple(ip_network(each) for each in settings.trusted_proxies),
         traced=settings.otlp_endpoint is not None,
-        local_admin=_is_local(settings),
+        local_admin=_trusts_this_machine(settings),
     )
 
 
-def _is_local(settings: Settings) -> bool:
+def _trusts_this_machine(settings: Settings) -> bool:
     """What comes from this machine was not passed on by a proxy on it, as far as is known."""
     public = settings.public_url is not None and not is_loopback(
         urlsplit(settings.public_url).hostname or ""

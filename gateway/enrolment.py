@@ -116,10 +116,15 @@ def _change(file: Path, change: Callable[[Codes], Codes]) -> None:
 
 
 def _check(file: Path, text: str) -> None:
-    found: list[Problem] = []
-    tenants.parse(text, Report(str(file), found))
+    found = _problems(file, text)
     if found:
         raise ConfigError(found)
+
+
+def _problems(file: Path, text: str) -> list[Problem]:
+    report = Report(str(file))
+    tenants.parse(text, report)
+    return report.found
 
 
 def _content(file: Path) -> dict[str, Any]:
@@ -131,19 +136,13 @@ def _content(file: Path) -> dict[str, Any]:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ConfigError([_problem(file, "valid JSON", f"{error}.")]) from None
-        # Before it is an object: one key twice would be lost in it.
-        _check_repeats(file, text)
+        # One key twice is lost in the object; all else may be what a change is to mend.
+        repeats = [each for each in _problems(file, text) if each.expected == "each key once"]
+        if repeats:
+            raise ConfigError(repeats)
     if not isinstance(content, dict) or not isinstance(content.setdefault("app_codes", {}), dict):
         raise ConfigError([_problem(file, 'an object such as {"app_codes": {}}')])
     return content
-
-
-def _check_repeats(file: Path, text: str) -> None:
-    found: list[Problem] = []
-    tenants.parse(text, Report(str(file), found))
-    repeats = [problem for problem in found if problem.expected == "each key once"]
-    if repeats:
-        raise ConfigError(repeats)
 
 
 def _problem(file: Path, expected: str, hint: str = "") -> Problem:

@@ -46,22 +46,27 @@ class ConfigError(Exception):
 class Report:
     """Where the problems of one file, or of one part of it, are noted down."""
 
-    def __init__(self, file: str, found: list[Problem], prefix: str = "") -> None:
+    def __init__(self, file: str, found: list[Problem] | None = None, prefix: str = "") -> None:
         """Note problems of `file` in `found`, a list that several reports may share."""
         self.file = file
-        self._found = found
+        self.found = [] if found is None else found
         self._prefix = prefix
+
+    @property
+    def clean(self) -> bool:
+        """Nothing is wrong with the file, as far as it was looked at."""
+        return all(problem.file != self.file for problem in self.found)
 
     def under(self, key: str) -> "Report":
         """The report of a part: its keys are written after `key` and a dot."""
-        return Report(self.file, self._found, f"{self._prefix}{key}.")
+        return Report(self.file, self.found, f"{self._prefix}{key}.")
 
     def add(self, key: str, expected: str, got: str | None = None, hint: str = "") -> None:
         """Note one problem; `got` as `shown` gives it."""
         name = f"{self._prefix}{key}" if key else self._prefix.removesuffix(".")
         # A quoted key may hold anything, also the end of a line.
         name = name if name.isprintable() else shown(name)
-        self._found.append(Problem(file=self.file, key=name, expected=expected, got=got, hint=hint))
+        self.found.append(Problem(file=self.file, key=name, expected=expected, got=got, hint=hint))
 
     def unknown(self, key: str, known: Iterable[str]) -> None:
         """Note a key that means nothing here, with the nearest that does."""

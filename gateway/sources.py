@@ -17,8 +17,8 @@ from dotenv.parser import parse_stream
 from msgspec.structs import replace
 
 from gateway import config as configs
-from gateway.config import ALIASES, ENVIRONMENT, RULES, Config, ConfigError, Problem
-from gateway.problems import nearest
+from gateway.config import ALIASES, ENVIRONMENT, RULES, Config
+from gateway.problems import ConfigError, Problem, nearest
 
 # The folder that comes with the gateway.
 SHIPPED = Path(__file__).parents[1] / "conf"

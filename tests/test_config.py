@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from gateway.catalog import Catalog
-from gateway.config import RULES, Config, ConfigError, Settings, parse
+from gateway.config import RULES, Config, Settings, parse
 from gateway.jobs import Start
-from gateway.problems import Problem
+from gateway.problems import ConfigError, Problem
 
 APPS = '{"app_codes": {"abc123hash": {"name": "Shop"}}}'
 SECRET = "s3cr3t-" * 5

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from gateway import rules
-from gateway.config import ConfigError
 from gateway.config import parse as parse_config
 from gateway.modes import PLAIN, Action, Mode, Modes, parse
-from gateway.problems import Problem, Report
+from gateway.problems import ConfigError, Problem, Report
 
 SHIPPED = (Path(__file__).parents[1] / "conf/modes.toml").read_text("utf-8")
 FILE = """

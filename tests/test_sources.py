@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import RULES, ConfigError
+from gateway.config import RULES
+from gateway.problems import ConfigError
 from gateway.sources import load, read
 
 

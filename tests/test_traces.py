@@ -11,7 +11,7 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from gateway.app import build
-from gateway.config import ConfigError
+from gateway.problems import ConfigError
 from tests.engine.receiver import SIGNATURE, Execution, Receiver
 from tests.surfaces.running import CODE, STUCK, Gateway, bearer
 from tests.surfaces.teller import MODEL, Teller, told

@@ -24,7 +24,7 @@ from gateway.commands.tally import Tally
 from gateway.commands.terminal import printable, say, show_json
 from gateway.errors import UnknownModel
 from gateway.events import Usage
-from gateway.problems import ConfigError, Problem, Report
+from gateway.problems import ConfigError, Report
 from gateway.spending import MICROS, cost
 
 # An answer that takes longer is asked for again, under the same key: it is the same answer.
@@ -67,11 +67,11 @@ def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
 
 
 def _catalog(typed: argparse.Namespace, environ: dict[str, str]) -> Catalog:
-    found: list[Problem] = []
     sources = configured.read(typed, environ)
-    catalog = catalogs.parse(sources.models, Report(str(sources.folder / "models.toml"), found))
-    if found:
-        raise ConfigError(found)
+    report = Report(str(sources.folder / "models.toml"))
+    catalog = catalogs.parse(sources.models, report)
+    if report.found:
+        raise ConfigError(report.found)
     return catalog
 
 

@@ -8,8 +8,9 @@ import msgspec
 
 from gateway.commands import configured
 from gateway.commands.terminal import say, show_json, show_table
-from gateway.config import RULES, Config, ConfigError, Settings
+from gateway.config import RULES, Config, Settings
 from gateway.logs import REDACTED
+from gateway.problems import ConfigError
 
 
 def check(typed: argparse.Namespace, environ: dict[str, str]) -> int:

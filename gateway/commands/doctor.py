@@ -15,7 +15,8 @@ from gateway.commands.findings import Finding, Level, clock, disk, files, provid
 from gateway.commands.remote import Remote, code_of, remote, url_of
 from gateway.commands.terminal import printable, show_json
 from gateway.commands.words import address
-from gateway.config import KEYS, Config, ConfigError
+from gateway.config import KEYS, Config
+from gateway.problems import ConfigError
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 
