@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from gateway.history import Place
 from gateway.jobs import Owner
 from gateway.messages import Message, estimate_tokens
 
@@ -76,15 +77,9 @@ class Summary(NamedTuple):
     message_count: int
 
     @property
-    def place(self) -> "Place":
+    def place(self) -> Place:
+        """Where it stands among others: the one that changed last is the first."""
         return Place(self.updated_at, self.id)
-
-
-class Place(NamedTuple):
-    """Where a conversation stands among others: the one that changed last has the highest."""
-
-    updated_at: float
-    id: str
 
 
 class Conversations(Protocol):

@@ -24,9 +24,14 @@ _FOLD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
 
 
 class Place(NamedTuple):
-    """Where a job stands among others: the one that was made last has the highest."""
+    """Where one stands in a list, whose first has the highest.
 
-    created_at: float
+    Attributes:
+        at: when it was made, or last changed; UTC, seconds since the epoch.
+        id: decides between two of the same time.
+    """
+
+    at: float
     id: str
 
 

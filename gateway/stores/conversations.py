@@ -2,7 +2,8 @@
 
 from collections import Counter, OrderedDict, defaultdict
 
-from gateway.conversations import Conversation, Place, Summary, Turn
+from gateway.conversations import Conversation, Summary, Turn
+from gateway.history import Place
 from gateway.jobs import Owner
 
 

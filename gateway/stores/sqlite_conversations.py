@@ -11,10 +11,10 @@ from gateway.conversations import (
     MOST_CHARACTERS,
     MOST_TURNS,
     Conversation,
-    Place,
     Summary,
     Turn,
 )
+from gateway.history import Place
 from gateway.jobs import Owner
 from gateway.stores.database import Database
 

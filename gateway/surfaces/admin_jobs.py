@@ -11,19 +11,8 @@ from gateway.log import EventLog
 from gateway.outbox import Outbox
 from gateway.surfaces.admin_webhooks import DeliveryItem, delivery_item
 from gateway.surfaces.door import Desk, Door, answer
-from gateway.surfaces.record import (
-    FILTERS,
-    Items,
-    WholeItem,
-    before_of,
-    item,
-    limit_of,
-    shape,
-    text_of,
-    wanted,
-    whole_item,
-    written,
-)
+from gateway.surfaces.query import FILTERS, before_of, limit_of, text_of, wanted
+from gateway.surfaces.record import Items, WholeItem, items, shape, whole_item
 from gateway.surfaces.route import JOB_ID, Access, Parameter, Reply, Route
 
 
@@ -77,11 +66,7 @@ class AdminJobs:
         """Jobs of all apps, newest first, a page at a time."""
         asked = wanted(request, tenant=text_of(request, "app"))
         found = await self._core.records.page(asked, before_of(request), limit_of(request))
-        page: Items = {
-            "jobs": [item(entry) for entry in found.entries],
-            "next": written(found.next),
-        }
-        return answer(page)
+        return answer(items(found))
 
     async def read(self, request: web.Request) -> web.Response:
         """One job: what was asked, what came of it, and its whole log."""

@@ -9,7 +9,8 @@ from gateway.engine.core import Core
 from gateway.errors import InvalidRequest
 from gateway.spending import MICROS, By, Spent, day_of
 from gateway.surfaces.door import Door, answer
-from gateway.surfaces.record import TIME_SAYS, shape, time_of
+from gateway.surfaces.query import TIME_SAYS, time_of
+from gateway.surfaces.record import shape
 from gateway.surfaces.route import Access, Parameter, Reply, Route
 
 # An app may have any number of users.

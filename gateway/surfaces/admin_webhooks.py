@@ -11,7 +11,8 @@ from gateway.errors import Conflict, InvalidRequest, NotFound, UnsupportedMediaT
 from gateway.jobs import is_job_id
 from gateway.outbox import Outbox, place_of
 from gateway.surfaces.door import Door, answer
-from gateway.surfaces.record import PAGING, before_of, limit_of, shape, text_of, word_of, written
+from gateway.surfaces.query import PAGING, before_of, limit_of, text_of, word_of, written
+from gateway.surfaces.record import shape
 from gateway.surfaces.route import JOB_ID, Access, Parameter, Reply, Route
 from gateway.webhooks import Delivery, DeliveryState
 

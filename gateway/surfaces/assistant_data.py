@@ -3,6 +3,7 @@
 from typing import Any, Literal, NotRequired, TypedDict
 
 from gateway.jobs import State
+from gateway.surfaces.chat_completion import TokenCount
 from gateway.surfaces.route import Events
 
 
@@ -41,12 +42,9 @@ class RestartData(TypedDict):
     reason: str
 
 
-class UsageData(TypedDict):
+class UsageData(TokenCount):
     """Tokens; estimated where the provider did not count."""
 
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
     estimated: bool
 
 

@@ -36,8 +36,8 @@ from gateway.surfaces.assistant_data import (
     ErrorData,
     StatusData,
     TimingsData,
-    UsageData,
 )
+from gateway.surfaces.chat_completion import usage
 from gateway.surfaces.format import Format
 from gateway.surfaces.polled import in_words
 
@@ -230,23 +230,15 @@ def completed(job: Job) -> CompleteData:
     outcome = job.outcome
     if outcome is None:
         raise AssertionError("a completed job has an outcome")
+    used = outcome.usage
     return {
         "mode": job.context.get("mode"),
         "track_id": job.context.get("track_id"),
         "response": outcome.answer,
         "actions": [action(call) for call in outcome.tool_calls],
         "model": outcome.model or job.request.model,
-        "usage": None if outcome.usage is None else _used(outcome.usage),
+        "usage": None if used is None else {**usage(used), "estimated": used.estimated},
         "timings": _timings(job),
-    }
-
-
-def _used(usage: Usage) -> UsageData:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-        "estimated": usage.estimated,
     }
 
 

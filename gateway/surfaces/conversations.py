@@ -4,7 +4,6 @@
 """
 
 from datetime import UTC, datetime
-from math import isfinite
 from typing import Literal, NotRequired, TypedDict
 
 from aiohttp import web
@@ -12,7 +11,6 @@ from aiohttp import web
 from gateway.conversations import (
     Conversation,
     Conversations,
-    Place,
     Summary,
     Turn,
     is_conversation_id,
@@ -22,7 +20,7 @@ from gateway.errors import GatewayError, InvalidRequest, NotFound
 from gateway.jobs import Job, State
 from gateway.messages import Message
 from gateway.surfaces.door import Desk, Door, answer
-from gateway.surfaces.record import PAGING, limit_of
+from gateway.surfaces.query import PAGING, before_of, limit_of, written
 from gateway.surfaces.route import Access, Parameter, Reply, Route
 
 _ID = Parameter("id", "path", "The id of a conversation.")
@@ -120,13 +118,13 @@ class Archive:
     async def list(self, request: web.Request) -> web.Response:
         """The caller's own, the last changed first, a page at a time."""
         principal = self._desk.principal(request)
-        limit, before = limit_of(request), _before(request.query.get("before"))
+        limit, before = limit_of(request), before_of(request, is_conversation_id)
         user = principal.user if principal.proven else request.query.get("user_id") or None
         found = await self._conversations.recent(principal.tenant.name, user, before, limit + 1)
         more = len(found) > limit
         page: ConversationList = {
             "conversations": [_summarized(each) for each in found[:limit]],
-            "next": _written(found[limit - 1].place) if more else None,
+            "next": written(found[limit - 1].place) if more else None,
         }
         return answer(page)
 
@@ -209,25 +207,3 @@ def _summarized(summary: Summary) -> ConversationSummary:
 
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _written(place: Place) -> str:
-    return f"{place.updated_at!r}~{place.id}"
-
-
-def _before(text: str | None) -> Place | None:
-    """The place that `_written` wrote.
-
-    Raises:
-        InvalidRequest: anything else.
-    """
-    if not text:
-        return None
-    time, _, conversation_id = text.partition("~")
-    try:
-        place = Place(float(time), conversation_id)
-    except ValueError:
-        place = Place(float("nan"), "")
-    if not isfinite(place.updated_at) or not is_conversation_id(place.id):
-        raise InvalidRequest("before must be the `next` of an earlier page.", field="before")
-    return place

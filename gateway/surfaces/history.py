@@ -9,19 +9,8 @@ from gateway.engine.core import Principal
 from gateway.errors import Forbidden, Gone, InvalidRequest, JobNotFound
 from gateway.jobs import Owner
 from gateway.surfaces.door import Desk, Door, answer
-from gateway.surfaces.record import (
-    FILTERS,
-    Items,
-    WholeItem,
-    before_of,
-    item,
-    limit_of,
-    shape,
-    text_of,
-    wanted,
-    whole_item,
-    written,
-)
+from gateway.surfaces.query import FILTERS, before_of, limit_of, text_of, wanted
+from gateway.surfaces.record import Items, WholeItem, items, shape, whole_item
 from gateway.surfaces.route import JOB_ID, Access, Parameter, Reply, Route
 
 # Calls of one app, or of one of its users: a list is looked for at the cost of others.
@@ -111,11 +100,7 @@ class History:
         user = _user(request, principal)
         asked = wanted(request, tenant=principal.tenant.name, user=user)
         found = await self._records.page(asked, before_of(request), limit_of(request))
-        page: Items = {
-            "jobs": [item(entry) for entry in found.entries],
-            "next": written(found.next),
-        }
-        return answer(page)
+        return answer(items(found))
 
     async def read(self, request: web.Request) -> web.Response:
         """One job: what was asked, and what came of it."""
