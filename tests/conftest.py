@@ -1,10 +1,17 @@
 """What holds for every test: on the build machine, nothing may be skipped."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A shell ignores Ctrl-C for what it runs in the background, nohup ignores hangups, and whoever is
+# started under them would too. What is handled here, if by nothing, is as ever to them.
+for _signal in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, lambda *_: None)
 
 # How fast a machine is says nothing of what it runs.
 settings.register_profile(
