@@ -13,8 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.until import PATIENCE_S
+
 _CHROMIUM = shutil.which("chromium")
-_PATIENCE_S = 20.0
 # Nothing but loopback is reached, and nothing of the machine's own profile is touched.
 _FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
@@ -47,7 +48,7 @@ class Tab:
         return (await self._told("id", self._calls))["result"]
 
     async def _told(self, key: str, value: Any) -> Any:
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while (told := await self._socket.receive_json()).get(key) != value:
                 pass
         return told
@@ -101,7 +102,7 @@ async def _attached(
     session: aiohttp.ClientSession, stderr: asyncio.StreamReader | None
 ) -> aiohttp.ClientWebSocketResponse:
     """The line into the one page that is open."""
-    async with asyncio.timeout(_PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_S):
         debugger = (await _debugger(stderr)).rpartition("/devtools")[0]
         async with session.get(f"{debugger.replace('ws:', 'http:')}/json") as response:
             tabs = await response.json(content_type=None)

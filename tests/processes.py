@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.until import PATIENCE_S
+
 ROOT = Path(__file__).parents[1]
-# For a process: longer than any of these takes, shorter than a test may.
-_PATIENCE_S = 20.0
 # Nothing of the environment but where programs are: `python` is the one that runs the tests.
 PATH = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
 
@@ -40,7 +40,7 @@ async def lines_until(stream: asyncio.StreamReader | None, last: str) -> list[st
     assert stream is not None
     lines: list[str] = []
     while not lines or last not in lines[-1]:
-        line = (await asyncio.wait_for(stream.readline(), _PATIENCE_S)).decode()
+        line = (await asyncio.wait_for(stream.readline(), PATIENCE_S)).decode()
         assert line, f"it ended before {last!r}: {lines}"
         lines.append(line.strip())
     return lines
@@ -52,7 +52,7 @@ async def pasted(line: str, **environ: str) -> str:
         "bash", "-c", line, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={"PATH": PATH, "DATA_DIR": "", **environ}, cwd=ROOT,
     )  # fmt: skip
-    out, err = await asyncio.wait_for(shell.communicate(), _PATIENCE_S)
+    out, err = await asyncio.wait_for(shell.communicate(), PATIENCE_S)
     assert (shell.returncode, err) == (0, b""), err
     return out.decode()
 
@@ -60,4 +60,4 @@ async def pasted(line: str, **environ: str) -> str:
 async def ended(started: asyncio.subprocess.Process, by: signal.Signals) -> int:
     """The exit code of a process that is told to stop."""
     started.send_signal(by)
-    return await asyncio.wait_for(started.wait(), _PATIENCE_S)
+    return await asyncio.wait_for(started.wait(), PATIENCE_S)

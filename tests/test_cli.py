@@ -18,6 +18,7 @@ from gateway import enrolment
 from gateway.cli import main
 from gateway.tenants import digest
 from tests.processes import ended, lines_until, needs_curl, pasted, process
+from tests.until import PATIENCE_S
 
 SLOW = "simulator/lorem?tokens=10000&gap=0.02"
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
@@ -279,7 +280,7 @@ async def test_a_reader_that_leaves_is_no_error(tmp_path: Path, unused_tcp_port:
                 assert response.status == 200
                 await response.content.readuntil(b"data: ")
         gateway.send_signal(signal.SIGTERM)
-        _out, err = await asyncio.wait_for(gateway.communicate(), 20)
+        _out, err = await asyncio.wait_for(gateway.communicate(), PATIENCE_S)
     lines = [json.loads(line) for line in err.splitlines()]
     assert [line for line in lines if line["level"] == "error"] == []
     assert gateway.returncode == 0
@@ -292,7 +293,7 @@ async def test_a_taken_port_is_a_sentence(typed: str, tmp_path: Path) -> None:
     port = str(taken.sockets[0].getsockname()[1])
     environ = {"GATEWAY_CONF": str(tmp_path), "DEFAULT_MODEL": "simulator/lorem"}
     async with taken, process(typed, "--port", port, **environ) as started:
-        out, err = await asyncio.wait_for(started.communicate(), 20)
+        out, err = await asyncio.wait_for(started.communicate(), PATIENCE_S)
     assert started.returncode == 1
     assert b"choose another port with --port" in err
     assert b"Traceback" not in out + err

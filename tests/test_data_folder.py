@@ -15,6 +15,7 @@ from gateway import enrolment
 from tests.e2e import wire
 from tests.processes import PATH, ROOT, ended, lines_until
 from tests.surfaces.running import QUICK
+from tests.until import PATIENCE_S
 
 _APP = "app-code-of-the-shop"
 _CANARY = "canary-of-the-data-folder"
@@ -82,7 +83,7 @@ async def served(here: Path, **environ: str) -> AsyncIterator[Served]:
 async def refused(here: Path, **environ: str) -> str:
     """What one says that does not start."""
     process = await begun(here, **environ)
-    _, said = await asyncio.wait_for(process.communicate(), 30)
+    _, said = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert process.returncode == 1
     return said.decode()
 

@@ -100,7 +100,7 @@ async def before(
         env={"PATH": _PROGRAMS, "HOME": str(folder)},
     )  # fmt: skip
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while True:
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -248,7 +248,7 @@ async def test_the_proxy_closes_idle_connections_first(
             caller.get(origin) as response,
         ):
             assert response.status == 200
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await closed.wait()
 
 
@@ -264,7 +264,7 @@ async def test_who_leaves_is_missed(name: str, certificate: Path, unused_tcp_por
             asked = {"model": STUCK, "messages": [{"role": "user", "content": "x"}]}
             body = {**asked, "stream": stream}
             async with _curl(f"{origin}/v1/chat/completions", body, certificate) as asking:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(30):
                     while not gateway.core.readers:
                         assert asking.returncode is None
                         # It comes through another program, which tells nobody.

@@ -19,6 +19,7 @@ from tests.commands.typing_in import screen
 from tests.e2e import wire
 from tests.processes import PATH, ROOT, lines_until, process
 from tests.surfaces import event_source
+from tests.until import PATIENCE_S
 
 CODE = "app-code-of-the-shop"
 SLOW = "simulator/echo?first=0&gap=0.05&tokens=20"
@@ -55,7 +56,7 @@ async def test_sigterm_lets_what_runs_end(tmp_path: Path, unused_tcp_port: int) 
     """A reader gets its answer whole; nothing new is taken meanwhile; the exit code is 0."""
     origin = f"http://127.0.0.1:{unused_tcp_port}"
     typed = ("serve", "--conf", conf(tmp_path), "--port", str(unused_tcp_port))
-    async with process(*typed, DRAIN_TIMEOUT="20") as gateway:
+    async with process(*typed, DRAIN_TIMEOUT="60") as gateway:
         await lines_until(gateway.stderr, "gateway_started")
         job_id = await ask(origin, SLOW)
         async with reading(origin, job_id) as response:
@@ -69,7 +70,7 @@ async def test_sigterm_lets_what_runs_end(tmp_path: Path, unused_tcp_port: int) 
             got = [event async for event in event_source.events(response)]
         assert len(got) == 21
         assert got[-1].data == b"[DONE]"
-        _, err = await asyncio.wait_for(gateway.communicate(), 20)
+        _, err = await asyncio.wait_for(gateway.communicate(), PATIENCE_S)
         assert gateway.returncode == 0
     lines = [json.loads(line) for line in err.splitlines()]
     assert lines[-1]["event"] == "gateway_stopped"
@@ -94,10 +95,10 @@ async def test_a_log_that_hangs_holds_nobody_up(tmp_path: Path, unused_tcp_port:
                 async with session.post(f"{origin}/ai_request", json={}) as refused:
                     assert refused.status in (401, 429)
         job_id = await ask(origin, QUICK)
-        answer = await wire.get(origin, f"/get_request/{job_id}?wait=10")
+        answer = await wire.get(origin, f"/get_request/{job_id}?wait=60")
         assert answer.json()["status"] == "completed"
         gateway.terminate()
-        assert gateway.wait(20) == 0
+        assert gateway.wait(PATIENCE_S) == 0
 
 
 async def test_what_does_not_end_is_told_so(tmp_path: Path, unused_tcp_port: int) -> None:
@@ -111,7 +112,7 @@ async def test_what_does_not_end_is_told_so(tmp_path: Path, unused_tcp_port: int
             first, last = [event async for event in event_source.events(response)]
         assert (first.event, first.data) == ("message", b"one")
         assert (last.event, json.loads(last.data)["code"]) == ("error", "INTERRUPTED")
-        assert await asyncio.wait_for(gateway.wait(), 20) == 0
+        assert await asyncio.wait_for(gateway.wait(), PATIENCE_S) == 0
 
 
 async def test_a_gateway_goes_with_its_terminal(tmp_path: Path) -> None:
@@ -234,7 +235,7 @@ async def test_a_slip_in_a_reload_is_logged_and_survived(tmp_path: Path) -> None
         assert slipped["exception"].endswith("LookupError: a slip")
         assert (await reloaded(gateway))["event"] == "configuration_reloaded"
         gateway.send_signal(signal.SIGTERM)
-        _, err = await asyncio.wait_for(gateway.communicate(), 20)
+        _, err = await asyncio.wait_for(gateway.communicate(), PATIENCE_S)
         assert gateway.returncode == 0, err
     finally:
         if gateway.returncode is None:

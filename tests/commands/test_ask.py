@@ -12,6 +12,7 @@ from tests.e2e.proxy import Proxy
 from tests.processes import pasted, process
 from tests.surfaces.running import QUICK, Gateway
 from tests.surfaces.teller import MODEL, Teller, told
+from tests.until import PATIENCE_S
 
 SLOW = "simulator/echo?first=0&gap=0.05"
 
@@ -67,7 +68,7 @@ async def test_the_terminal_shows_words_as_they_come_and_ctrl_c_cancels() -> Non
             shown.press(b"\x03")
             assert await shown.ended() == 130
             await shown.shows("Cancelled: ")
-        await asyncio.wait_for(teller.left.wait(), 10)
+        await asyncio.wait_for(teller.left.wait(), PATIENCE_S)
         await gateway.quiet()
         assert "second" not in shown.seen
 
@@ -183,7 +184,7 @@ async def test_a_kill_leaves_the_gateway_to_its_grace() -> None:
         words = ("ask", "one two", "--model", "simulator/echo?first=0&stall=1")
         async with process(*words, **to(gateway.origin)) as asking:
             assert asking.stdout is not None
-            assert await asyncio.wait_for(asking.stdout.readexactly(3), 20) == b"one"
+            assert await asyncio.wait_for(asking.stdout.readexactly(3), PATIENCE_S) == b"one"
             asking.send_signal(signal.SIGKILL)
             await asking.wait()
             await gateway.unread()

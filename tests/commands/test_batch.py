@@ -6,11 +6,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from tests.commands.typing_in import screen, to, true, typed
+from tests.commands.typing_in import screen, to, typed
 from tests.e2e.proxy import Proxy
 from tests.processes import lines_until, process
 from tests.surfaces.running import QUICK, Gateway, apps
 from tests.surfaces.teller import MODEL, Teller, told
+from tests.until import PATIENCE_S, until
 
 
 def files(folder: Path, *lines: Any) -> tuple[str, str]:
@@ -56,7 +57,7 @@ async def test_a_killed_run_is_gone_on_with_and_nothing_asked_twice(tmp_path: Pa
         teller.gate.clear()
         async with process("batch", *where, "--concurrency", "5", **to(gateway.origin)) as first:
             await lines_until(first.stderr, "20 questions")
-            await true(lambda: len(teller.bodies) == 5)
+            await until(lambda: len(teller.bodies) == 5, every_s=0.01)
             first.send_signal(signal.SIGKILL)
             await first.wait()
         teller.gate.set()
@@ -137,9 +138,9 @@ async def test_a_gateway_that_comes_back_is_waited_for(tmp_path: Path) -> None:
         Proxy("") as proxy,
         process("batch", *where, **to(proxy.origin)) as started,
     ):
-        await true(lambda: proxy.connections > 1)
+        await until(lambda: proxy.connections > 1, every_s=0.01)
         proxy.target = gateway.origin
-        _, err = await asyncio.wait_for(started.communicate(), 20)
+        _, err = await asyncio.wait_for(started.communicate(), PATIENCE_S)
         assert started.returncode == 0
     assert err.decode().splitlines()[1] == "Waiting: the gateway cannot be reached."
     assert err.count(b"Waiting") == 1

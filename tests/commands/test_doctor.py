@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 
-from tests.commands.typing_in import screen, to, true, typed
+from tests.commands.typing_in import screen, to, typed
 from tests.processes import PATH
 from tests.surfaces.running import Gateway
 from tests.surfaces.teller import Teller
+from tests.until import until
 
 # Where Debian keeps nginx: not every user's PATH has it.
 _PROGRAMS = f"/usr/sbin:{PATH}"
@@ -112,7 +113,7 @@ async def nginx(folder: Path, port: int, upstream: str, says: str) -> AsyncItera
         stderr=asyncio.subprocess.DEVNULL, env={"PATH": _PROGRAMS},
     )  # fmt: skip
     try:
-        await true(lambda: (folder / "pid").exists() and _listens(port))
+        await until(lambda: (folder / "pid").exists() and _listens(port), every_s=0.01)
         yield f"http://127.0.0.1:{port}"
     finally:
         program.terminate()

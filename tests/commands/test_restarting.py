@@ -9,6 +9,7 @@ import pytest
 from gateway.commands.restarting import difference, snapshot
 from tests.e2e import wire
 from tests.processes import ended, lines_until, process
+from tests.until import PATIENCE_S
 
 
 def test_what_changed_is_named(tmp_path: Path) -> None:
@@ -42,7 +43,7 @@ async def test_a_change_starts_it_again_and_a_slip_waits(
         # What runs is told of the end, and says so before it is gone.
         watching.send_signal(signal.SIGTERM)
         await lines_until(watching.stderr, "gateway_stopped")
-        assert await asyncio.wait_for(watching.wait(), 20) == 0
+        assert await asyncio.wait_for(watching.wait(), PATIENCE_S) == 0
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGHUP])

@@ -4,14 +4,13 @@ import asyncio
 import os
 import pty
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from tests.processes import PATH, ROOT
 from tests.surfaces.running import CODE
-
-_PATIENCE_S = 30.0
+from tests.until import PATIENCE_S
 
 
 class Printed(NamedTuple):
@@ -30,7 +29,7 @@ async def typed(*words: str, stdin: str = "", **environ: str) -> Printed:
         stderr=asyncio.subprocess.PIPE, env={"PATH": PATH, **environ}, cwd=ROOT,
     )  # fmt: skip
     try:
-        out, err = await asyncio.wait_for(started.communicate(stdin.encode()), _PATIENCE_S)
+        out, err = await asyncio.wait_for(started.communicate(stdin.encode()), PATIENCE_S)
     finally:
         if started.returncode is None:
             started.kill()
@@ -42,15 +41,6 @@ async def typed(*words: str, stdin: str = "", **environ: str) -> Printed:
 def to(origin: str, code: str = CODE) -> dict[str, str]:
     """The environment of somebody who uses the gateway there."""
     return {"GATEWAY_URL": origin, "APP_CODE": code}
-
-
-async def true(holds: Callable[[], bool]) -> None:
-    """Wait until it is so. What other processes do tells nobody."""
-    for _ in range(2000):
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never was")
 
 
 class Screen:
@@ -80,7 +70,7 @@ class Screen:
 
     async def shows(self, text: str) -> None:
         """Wait until it has been written."""
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while text not in self.seen:
                 self._more.clear()
                 await self._more.wait()
@@ -98,7 +88,7 @@ class Screen:
 
     async def ended(self) -> int:
         """The exit code of the command."""
-        return await asyncio.wait_for(self.process.wait(), _PATIENCE_S)
+        return await asyncio.wait_for(self.process.wait(), PATIENCE_S)
 
 
 @asynccontextmanager

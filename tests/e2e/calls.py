@@ -13,6 +13,7 @@ from aiohttp import web
 
 from tests.e2e import wire
 from tests.e2e.servers import CODE
+from tests.until import PATIENCE_S
 
 # Set FAULTS=long for the whole of it: it takes minutes. `make faults` does.
 LONG = os.environ.get("FAULTS") == "long"
@@ -56,7 +57,7 @@ class Inbox:
             self._changed.notify_all()
         return web.json_response({"message": "Workflow was started"})
 
-    async def arrived(self, count: int, within_s: float = 30.0) -> None:
+    async def arrived(self, count: int, within_s: float = PATIENCE_S) -> None:
         """Wait until so many have been called back."""
         try:
             async with asyncio.timeout(within_s), self._changed:
@@ -88,7 +89,7 @@ async def queue(origin: str, model: str, prompt: str = "hi") -> str:
     return job_id
 
 
-async def polled(origin: str, job_id: str, within_s: float = 30.0) -> Any:
+async def polled(origin: str, job_id: str, within_s: float = PATIENCE_S) -> Any:
     """What the job queue's door says of a job once it is over."""
     loop = asyncio.get_running_loop()
     until = loop.time() + within_s

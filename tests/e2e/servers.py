@@ -18,11 +18,10 @@ from urllib.parse import urlsplit
 import psutil
 
 from tests.e2e import wire
+from tests.until import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 CODE = "app-code-of-the-end-to-end-tests"
-# For a start or an end: far longer than either takes.
-PATIENCE_S = 30.0
 _APPS = {
     "app_codes": {
         CODE: {

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-PATIENCE_S = 45.0
+from tests.until import PATIENCE_S
 
 
 class Answer(NamedTuple):
@@ -248,7 +248,10 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 async def eventually(
-    look: Callable[[], Awaitable[Any]], want: Any, within_s: float = 30.0, every_s: float = 0.05
+    look: Callable[[], Awaitable[Any]],
+    want: Any,
+    within_s: float = PATIENCE_S,
+    every_s: float = 0.05,
 ) -> None:
     """Wait until what a process says of itself is as wanted.
 

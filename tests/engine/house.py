@@ -24,6 +24,7 @@ from gateway.stores.memory import MemoryStore
 from gateway.webhooks import Answer, Delivery, DeliveryState, Silence
 from tests.engine.jumping_clock import JumpingClock
 from tests.engine.receiver import Execution, Receiver
+from tests.until import PATIENCE_S, until
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = '{"ok":true,"answer":"zażółć"}'.encode()
@@ -108,7 +109,7 @@ class WatchedStore(MemoryStore):
             return sum(one.state is state for one in await self.deliveries())
 
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 while await reached() < count:
                     self._changed.clear()
                     await self._changed.wait()
@@ -182,12 +183,8 @@ class House:
 
     async def quiet(self) -> None:
         """Return when no attempt is on the way."""
-        for _ in range(100_000):
-            if not self.notifier.in_flight:
-                return
-            # Of what is recorded for nobody there is no event.
-            await asyncio.sleep(0)
-        raise AssertionError(f"{self.notifier.in_flight} attempts are still on the way")
+        # Of what is recorded for nobody there is no event.
+        await until(lambda: not self.notifier.in_flight, lambda: self.notifier.in_flight)
 
     async def settle(self, execution: Execution, state: DeliveryState) -> Delivery:
         """Owe a callback to one execution, and see how it ends."""

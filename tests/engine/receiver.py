@@ -6,6 +6,8 @@ from typing import NamedTuple, Self
 
 from aiohttp import web
 
+from tests.until import PATIENCE_S
+
 SIGNATURE = "a%2Fb+c=~0123456789abcdef"
 
 
@@ -86,7 +88,7 @@ class Receiver:
     async def arrived(self, count: int) -> None:
         """Return when so many POSTs have arrived in all."""
         try:
-            async with asyncio.timeout(10), self._arrived:
+            async with asyncio.timeout(PATIENCE_S), self._arrived:
                 await self._arrived.wait_for(lambda: len(self.posts) >= count)
         except TimeoutError:
             raise AssertionError(f"{len(self.posts)} of {count} POSTs came") from None

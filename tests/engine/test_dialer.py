@@ -230,7 +230,7 @@ async def test_a_late_body_does_not_take_a_status_back() -> None:
         await done.wait()
         return response
 
-    async with serving(handler) as server, dialing(timeout_s=0.3) as dialer:
+    async with serving(handler) as server, dialing(timeout_s=1.0) as dialer:
         got = await dialer.post(to(f"http://127.0.0.1:{server.port}/x"), {}, b"{}")
         done.set()
     assert got == Answer(status=200, content_type="application/json", body=b'{"mess')
@@ -244,7 +244,7 @@ async def test_no_answer_in_time_is_a_time_out() -> None:
         await done.wait()
         return await ok(request)
 
-    async with serving(handler) as server, dialing(timeout_s=0.3) as dialer:
+    async with serving(handler) as server, dialing(timeout_s=1.0) as dialer:
         got = await dialer.post(to(f"http://127.0.0.1:{server.port}/x"), {}, b"{}")
         done.set()
     assert got is Silence.TIMED_OUT

@@ -1,8 +1,8 @@
 """A gateway that one of the apps may operate."""
 
-import asyncio
 from typing import Any
 
+from tests.e2e import wire
 from tests.surfaces.running import Gateway, apps, bearer
 
 OPS_CODE = "gw_code-of-the-operators-0123456789abcdef"
@@ -26,10 +26,12 @@ async def called_back(gateway: Gateway, url: str, state: str) -> str:
 
 async def until(gateway: Gateway, job_id: str, state: str) -> Any:
     """Wait until the callback of a job stands so; it as the operators see it."""
-    for _ in range(1000):
-        told = (await gateway.get(f"/admin/webhooks/{job_id}", **OPS)).json()
-        if told["state"] == state:
-            return told
-        # What the receiver answered is recorded in a while, and nobody is told.
-        await asyncio.sleep(0.01)
-    raise AssertionError(told)
+    told: Any = {}
+
+    async def seen() -> Any:
+        told.update((await gateway.get(f"/admin/webhooks/{job_id}", **OPS)).json())
+        return told["state"]
+
+    # What the receiver answered is recorded in a while, and nobody is told.
+    await wire.eventually(seen, state, every_s=0.01)
+    return told

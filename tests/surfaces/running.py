@@ -19,6 +19,7 @@ from gateway.engine.core import Core, read
 from gateway.jobs import Job
 from gateway.serving import KEEPALIVE_S, runner
 from tests.e2e import wire
+from tests.until import PATIENCE_S, until
 
 CODE = "gw_code-of-the-shop-0123456789abcdef"
 OTHER_CODE = "gw_code-of-the-bank-0123456789abcdef"
@@ -129,12 +130,8 @@ class Gateway:
 
     async def quiet(self) -> None:
         """Wait until every counter is back at zero."""
-        for _ in range(100_000):
-            if not self.busy():
-                return
-            # There is no event for it: what counts is that all has been told to leave.
-            await asyncio.sleep(0)
-        raise AssertionError(self.busy())
+        # There is no event for it: what counts is that all has been told to leave.
+        await until(lambda: not self.busy(), self.busy)
 
     # -- asking -------------------------------------------------------------------------------
 
@@ -190,39 +187,33 @@ class Gateway:
 
     async def unread(self) -> None:
         """Wait until nobody reads anything."""
-        for _ in range(500):
-            if not self.core.readers:
-                return
-            # The gateway hears of it by its sockets, and tells nobody.
-            await asyncio.sleep(0.01)
-        raise AssertionError(self.core.readers)
+        # The gateway hears of it by its sockets, and tells nobody.
+        await until(lambda: not self.core.readers, lambda: self.core.readers, every_s=0.01)
 
     async def over(self, job_id: str) -> Job:
         """Wait until a job has ended."""
-        async with asyncio.timeout(10), self.core.channel(await self.job(job_id)) as channel:
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            self.core.channel(await self.job(job_id)) as channel,
+        ):
             async for _ in read(channel):
                 pass
         return await self.job(job_id)
 
     async def read_by(self, count: int) -> None:
         """Wait until so many readers are there."""
-        for _ in range(100_000):
-            if self.core.readers == count:
-                return
-            await asyncio.sleep(0)
-        raise AssertionError(f"{self.core.readers} readers, not {count}")
+        await until(lambda: self.core.readers == count, lambda: self.core.readers)
 
     async def storing(self) -> None:
         """Wait until a job is being stored."""
-        for _ in range(100_000):
-            if self.core._queue._reserved:
-                return
-            await asyncio.sleep(0)
-        raise AssertionError("nothing is stored")
+        await until(lambda: self.core._queue._reserved)
 
     async def published(self, job_id: str, count: int) -> None:
         """Wait until a job has so many events: `Started` is the first, `Routed` the second."""
-        async with asyncio.timeout(10), self.core.channel(await self.job(job_id)) as channel:
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            self.core.channel(await self.job(job_id)) as channel,
+        ):
             async for cursor, _ in read(channel):
                 if cursor.seq >= count:
                     return
@@ -244,7 +235,7 @@ async def raw(gateway: Gateway) -> AsyncIterator[tuple[asyncio.StreamReader, asy
     """A bare connection to a gateway."""
     reader, writer = await wire.connect(gateway.origin)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             yield reader, writer
     finally:
         await wire.shut(writer)

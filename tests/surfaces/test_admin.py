@@ -16,6 +16,7 @@ from gateway import __version__
 from gateway.doors import Patience
 from gateway.sse import Decoder
 from gateway.stores.database import CHECKSUMS, load_checksums
+from tests.e2e import wire
 from tests.engine.receiver import Execution, Receiver
 from tests.surfaces.operating import OPS, called_back, operated
 from tests.surfaces.running import OTHER_CODE, SILENT, Gateway
@@ -84,13 +85,13 @@ async def test_the_overview_comes_again_and_again(gateway: Gateway) -> None:
         assert [each["queue"]["size"] for each in told] == [0, 0, 0]
         assert told[0]["uptime_s"] < told[1]["uptime_s"] < told[2]["uptime_s"]
         held = [await gateway.queue(SILENT) for _ in range(3)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             async for each in _overviews(second, 1_000_000):
                 if each["queue"]["size"] == 1:
                     break
         for job_id in held:
             await gateway.core.cancel(await gateway.job(job_id))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await gateway._runner.cleanup()
             assert await first.content.read() is not None
             assert first.content.at_eof()
@@ -119,12 +120,8 @@ async def test_so_many_may_watch() -> None:
         assert refused.headers["Retry-After"] == "5"
         for response in watching:
             response.close()
-        for _ in range(1000):
-            if await _opened(gateway) == 200:
-                return
-            # That a caller has left is heard of by sockets, and told to nobody.
-            await asyncio.sleep(0.01)
-        raise AssertionError("there is no room")
+        # That a caller has left is heard of by sockets, and told to nobody.
+        await wire.eventually(lambda: _opened(gateway), 200, every_s=0.01)
 
 
 async def _opened(gateway: Gateway) -> int:

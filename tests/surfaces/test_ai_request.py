@@ -192,7 +192,7 @@ async def test_cancelling_at_once_from_many_sides() -> None:
 
 async def test_a_job_that_waits_too_long_expires() -> None:
     """The poll says so, and that another try may help."""
-    async with Gateway(WORKERS=1, QUEUE_TIMEOUT=0.05) as gateway:
+    async with Gateway(WORKERS=1, QUEUE_TIMEOUT=0.5) as gateway:
         await gateway.published(await gateway.queue(SILENT), 1)
         job_id = await gateway.queue(SILENT)
         await gateway.over(job_id)
@@ -323,7 +323,7 @@ async def test_a_callback_gets_what_polling_answers(
 async def test_an_expired_job_is_called_back_too(n8n: Receiver) -> None:
     """Its caller does not wait for ever."""
     async with Gateway(
-        WORKERS=1, QUEUE_TIMEOUT=0.05, CALLBACK_ALLOWED_ORIGINS=n8n.origin
+        WORKERS=1, QUEUE_TIMEOUT=0.5, CALLBACK_ALLOWED_ORIGINS=n8n.origin
     ) as gateway:
         await gateway.published(await gateway.queue(SILENT), 1)
         await gateway.queue(SILENT, callback_url=n8n.wait_for(Execution()))

@@ -100,7 +100,7 @@ async def test_who_leaves_may_come_back_at_another_door() -> None:
 async def test_a_stream_does_not_wait_for_ever_for_its_first_word() -> None:
     """After a heartbeat's time it begins; what fails then is told in it."""
     patience = Patience(tick_s=0.05)
-    async with Gateway(HEARTBEAT=0.1, FIRST_TOKEN_TIMEOUT=0.5, patience=patience) as gateway:
+    async with Gateway(HEARTBEAT=0.1, FIRST_TOKEN_TIMEOUT=1.5, patience=patience) as gateway:
         reply = await gateway.post("/v1/ask", wrong(stream=True, model=SILENT), **ME)
         beats, _, error = reply.body.partition(b"data: ")
         assert (reply.status, set(beats.split(b"\n")), len(beats) > 2) == (200, {b":", b""}, True)

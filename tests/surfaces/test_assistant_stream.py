@@ -82,7 +82,7 @@ async def test_a_waiting_request_is_told_its_place_as_it_changes() -> None:
             events = event_source.events(response)
 
             async def following() -> Told:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(20):
                     (one,) = read(job_id, [await anext(events)])
                 return one
 

@@ -43,7 +43,7 @@ async def test_the_first_frame_does_not_wait() -> None:
     """It comes while the question is still in the queue."""
     async with Gateway(WORKERS=1, DISCONNECT_GRACE=0) as gateway:
         running = await gateway.queue(SILENT)
-        async with asyncio.timeout(10), asking(gateway) as (response, data):
+        async with asyncio.timeout(20), asking(gateway) as (response, data):
             assert await anext(data) == {"conversation_id": None, "model": QUICK}
             waiting = response.headers["X-Request-Id"]
             assert (await gateway.job(waiting)).state is State.QUEUED
@@ -167,7 +167,7 @@ async def test_an_answer_ends_with_its_only_reader(teller: Teller) -> None:
         job_id = await _leave(
             gateway, model=MODEL, user_prompt=told("a", "b"), save_conversation=True
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await teller.left.wait()
         # To wait at its log would be to read it.
         await gateway.quiet()

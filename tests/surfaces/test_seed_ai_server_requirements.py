@@ -120,7 +120,7 @@ async def test_ready() -> None:
 )
 async def test_error(model: str, code: str, retry: bool) -> None:
     """A failed one is answered with 200, its code, and whether another try can help."""
-    async with Gateway(REQUEST_TIMEOUT=0.1) as gateway:
+    async with Gateway(REQUEST_TIMEOUT=1) as gateway:
         job_id = await gateway.queue(model)
         await gateway.over(job_id)
         reply = await gateway.get(f"/get_request/{job_id}")

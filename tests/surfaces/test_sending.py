@@ -60,7 +60,7 @@ class Endless:
 async def test_one_who_takes_nothing_is_cut() -> None:
     """After a while, with nothing left open."""
     endless = Endless(stall_s=0.1)
-    async with endless.asked(), asyncio.timeout(20):
+    async with endless.asked(), asyncio.timeout(30):
         await endless.cut.wait()
     assert endless.sent < 1000
 
@@ -69,7 +69,7 @@ async def test_one_who_takes_little_is_served() -> None:
     """As long as something goes out now and then; and one who leaves ends it."""
     endless = Endless(stall_s=30.0)
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         async with endless.asked() as caller:
             taken = 0
             while taken < 20_000_000:

@@ -53,7 +53,7 @@ async def test_health_is_the_union_of_the_documents() -> None:
 
 async def test_a_provider_that_answers_is_connected(teller: Teller) -> None:
     """It is asked at the start; the start does not wait for it."""
-    async with Gateway(**teller.settings) as gateway, asyncio.timeout(5):
+    async with Gateway(**teller.settings) as gateway, asyncio.timeout(20):
         said = (await gateway.get("/health")).json()
         while said["together_ai_status"] == "unknown":
             said = (await gateway.get("/health")).json()
@@ -83,7 +83,7 @@ async def test_only_a_refused_key_is_refused(status: int, said: str) -> None:
         where = str(upstream.make_url("/"))
         async with (
             Gateway(TOGETHER_AI_API_KEY="tgp_0123456789", TOGETHER_BASE_URL=where) as gateway,
-            asyncio.timeout(5),
+            asyncio.timeout(20),
         ):
             health = (await gateway.get("/health")).json()
             while health["together_ai_status"] == "unknown":
@@ -96,7 +96,7 @@ async def test_a_provider_out_of_reach_stops_nothing() -> None:
     nowhere = "http://127.0.0.1:1"
     async with (
         Gateway(TOGETHER_AI_API_KEY="tgp_0123456789", TOGETHER_BASE_URL=nowhere) as gateway,
-        asyncio.timeout(10),
+        asyncio.timeout(20),
     ):
         said = (await gateway.get("/health")).json()
         while said["together_ai_status"] == "unknown":
@@ -128,7 +128,7 @@ async def test_a_full_queue_is_not_ready() -> None:
 
 async def test_draining_is_not_ready() -> None:
     """What runs may end; nothing new is taken, and the answer says when to come again."""
-    async with Gateway(DRAIN_TIMEOUT=5) as gateway:
+    async with Gateway(DRAIN_TIMEOUT=60) as gateway:
         job_id = await gateway.queue(SILENT)
         await gateway.published(job_id, 1)
         draining = asyncio.create_task(gateway.core.drain())
@@ -148,7 +148,7 @@ async def test_draining_is_not_ready() -> None:
         assert int(refused.headers["Retry-After"]) >= 1
         assert (await gateway.poll(job_id))["status"] == "processing"
         await gateway.ask("POST", f"/cancel_request/{job_id}", headers=bearer(CODE))
-        await asyncio.wait_for(draining, 5)
+        await asyncio.wait_for(draining, 20)
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
