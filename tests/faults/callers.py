@@ -18,7 +18,7 @@ from tests.e2e.servers import CODE
 
 MODEL = "together/echo?first=0.03&gap=0.01"
 # Far longer than the processes between two lives, and than any answer.
-_PATIENCE_S = 600.0 if calls.LONG else 120.0
+_PATIENCE_S = 600.0 if calls.LONG else 200.0
 _AGAIN_S = 0.05
 _MOST_WAITING = 200
 

@@ -9,17 +9,17 @@ import pytest
 
 from tests.e2e import calls, servers, wire
 from tests.e2e.calls import LONG, Inbox
+from tests.e2e.front import Front
 from tests.e2e.servers import CODE, Server, counters, open_streams
 from tests.faults import small_disk
 from tests.faults.callers import end_of
 from tests.faults.small_disk import SmallDisk
+from tests.until import PATIENCE_S, until
 
 JOBS = 200 if LONG else 40
 SLOW = "together/echo?first=0.05&gap=0.05"
 QUICK = "together/echo?first=0&gap=0"
 PROMPT = calls.words("w", 50)
-# For the end of a process whose disk takes nothing.
-SLACK_S = 30.0
 
 pytestmark = pytest.mark.skipif(
     not small_disk.may_be_had(), reason="nobody here may mount a small disk"
@@ -51,30 +51,37 @@ async def test_what_runs_ends_and_what_is_new_waits_for_room(
     """Filled in mid-stream: every door says so and makes no job; each answer is whole, its end
     kept and its callback sent. With room again the same process takes what comes."""
     folder = tmp_path / "data"
-    with servers.gateway(
-        tmp_path, provider.origin, small_disk.within(folder), DATA_DIR=str(folder)
-    ) as gateway:
-        disk = SmallDisk(gateway, folder)
-        urls = [await calls.init(gateway.origin, inbox, SLOW, PROMPT, f"j{n}") for n in range(JOBS)]
-        reading = [asyncio.create_task((await wire.stream(url)).text()) for url in urls]
-        await wire.eventually(lambda: open_streams(provider), JOBS)
-        disk.fill()
-        assert await refused(gateway.origin, inbox) == [507] * 6
-        assert (await wire.get(gateway.origin, "/health/ready")).status == 503
-        assert set(await asyncio.gather(*reading)) == {PROMPT}
-        await inbox.arrived(JOBS)
-        assert inbox.posts == {f"j{n}": 1 for n in range(JOBS)}
-        assert {body["answer"] for body in inbox.bodies.values()} == {PROMPT}
-        assert "disk_full" in str(gateway.lines), "nothing was written to the full disk"
-        for url in urls:
-            end = await end_of(gateway.origin, calls.job_id_of(url))
-            assert end.event == "complete"
-        await wire.eventually(lambda: counters(gateway), (0, 0))
-        disk.empty()
-        assert (await wire.get(gateway.origin, "/health/ready")).status == 200
-        job_id = await calls.queue(gateway.origin, QUICK, PROMPT)
-        said = await calls.polled(gateway.origin, job_id)
-        assert (said["status"], said["response"]["ai_response"]) == ("completed", PROMPT)
+    async with Front(provider.origin) as front:
+        with servers.gateway(
+            tmp_path, front.origin, small_disk.within(folder), DATA_DIR=str(folder)
+        ) as gateway:
+            await check_a_full_disk(gateway, front, inbox, SmallDisk(gateway, folder))
+
+
+async def check_a_full_disk(gateway: Server, front: Front, inbox: Inbox, disk: SmallDisk) -> None:
+    """Filled when every answer has begun, and emptied when every answer has ended."""
+    front.gate.clear()
+    urls = [await calls.init(gateway.origin, inbox, SLOW, PROMPT, f"j{n}") for n in range(JOBS)]
+    reading = [asyncio.create_task((await wire.stream(url)).text()) for url in urls]
+    await until(lambda: front.held == JOBS, lambda: front.held, every_s=0.05)
+    disk.fill()
+    front.gate.set()
+    assert await refused(gateway.origin, inbox) == [507] * 6
+    assert (await wire.get(gateway.origin, "/health/ready")).status == 503
+    assert set(await asyncio.gather(*reading)) == {PROMPT}
+    await inbox.arrived(JOBS)
+    assert inbox.posts == {f"j{n}": 1 for n in range(JOBS)}
+    assert {body["answer"] for body in inbox.bodies.values()} == {PROMPT}
+    assert "disk_full" in str(gateway.lines), "nothing was written to the full disk"
+    for url in urls:
+        end = await end_of(gateway.origin, calls.job_id_of(url))
+        assert end.event == "complete"
+    await wire.eventually(lambda: counters(gateway), (0, 0))
+    disk.empty()
+    assert (await wire.get(gateway.origin, "/health/ready")).status == 200
+    job_id = await calls.queue(gateway.origin, QUICK, PROMPT)
+    said = await calls.polled(gateway.origin, job_id)
+    assert (said["status"], said["response"]["ai_response"]) == ("completed", PROMPT)
 
 
 async def test_it_ends_where_nothing_can_be_kept(
@@ -97,4 +104,4 @@ async def test_it_ends_where_nothing_can_be_kept(
         await gateway.printed("disk_full")
         disk.fill()
         gateway.send(signal.SIGTERM)
-        assert await asyncio.to_thread(gateway.ended, SLACK_S) == 0
+        assert await asyncio.to_thread(gateway.ended, PATIENCE_S) == 0

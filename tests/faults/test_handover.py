@@ -13,21 +13,24 @@ import pytest
 
 from tests.e2e import wire
 from tests.e2e.calls import LONG, Inbox
+from tests.e2e.front import Front
 from tests.e2e.servers import Server, open_streams
 from tests.faults.callers import Callers
 from tests.faults.chance import rng_of
 from tests.faults.lives import Lives
+from tests.until import PATIENCE_S, until
 
 STREAMS = 1000 if LONG else 150
-# Thirty words: longer than the first processes live.
-SLOW = f"together/echo?first=0.02&gap={0.5 if LONG else 0.12}"
+MODEL = "together/echo?first=0.02&gap=0.01"
+# While answers are held back, none of them may be late.
+PATIENT = {"TOKEN_TIMEOUT": "3600", "REQUEST_TIMEOUT": "3600"}
 FEW = STREAMS // 5
 # More often than attempts of one job may be lost.
 HANDOVERS = 3
 DRAIN_S = 1.5
 # Beside the drain's own time: to say goodbye, to hand over callbacks, to close.
-SLACK_S = 10.0
-NOT_READY_S = 0.1 if LONG else 2.0
+SLACK_S = 10.0 if LONG else PATIENCE_S
+NOT_READY_S = 0.1 if LONG else 15.0
 
 
 async def stopped(server: Server) -> tuple[int, float]:
@@ -56,14 +59,18 @@ async def test_what_runs_is_finished_by_those_who_follow(
     spends no attempt: a job that is handed over more often than it may fail, and then loses its
     process, is whole in the end."""
     rng = rng_of("handover")
-    settings = {"DRAIN_TIMEOUT": str(DRAIN_S), "WORKERS": str(STREAMS)}
-    async with Lives(tmp_path, provider.origin, rng, **settings) as lives:
+    settings = {"DRAIN_TIMEOUT": str(DRAIN_S), "WORKERS": str(STREAMS), **PATIENT}
+    async with (
+        Front(provider.origin) as front,
+        Lives(tmp_path, front.origin, rng, **settings) as lives,
+    ):
+        front.gate.clear()
         server = await lives.begin()
-        callers = Callers(lives.origin, inbox, Random(rng.random()), SLOW)
+        callers = Callers(lives.origin, inbox, Random(rng.random()), MODEL)
         for number in range(STREAMS):
             callers.send(callers.polls if number % 10 == 0 else callers.reads_text)
         for _ in range(HANDOVERS):
-            await wire.eventually(lambda: open_streams(provider), STREAMS)
+            await until(lambda: front.held == STREAMS, lambda: front.held, every_s=0.05)
             began = time.time()
             server.send(signal.SIGTERM)
             after_s = await not_ready(lives, server, began)
@@ -75,8 +82,9 @@ async def test_what_runs_is_finished_by_those_who_follow(
             await wire.eventually(lambda: open_streams(provider), 0)
             await lives.kill()
             server = await lives.begin()
-        await wire.eventually(lambda: open_streams(provider), STREAMS)
+        await until(lambda: front.held == STREAMS, lambda: front.held, every_s=0.05)
         await lives.kill()
+        front.gate.set()
         await lives.begin()
         await callers.served()
         await inbox.arrived(len(callers.owed))
@@ -95,13 +103,17 @@ async def test_a_second_signal_hands_over_at_once(
 ) -> None:
     """Who asks twice does not wait for the drain, and loses nothing by it."""
     rng = rng_of("second signal")
-    settings = {"DRAIN_TIMEOUT": "600", "WORKERS": str(STREAMS)}
-    async with Lives(tmp_path, provider.origin, rng, **settings) as lives:
+    settings = {"DRAIN_TIMEOUT": "600", "WORKERS": str(STREAMS), **PATIENT}
+    async with (
+        Front(provider.origin) as front,
+        Lives(tmp_path, front.origin, rng, **settings) as lives,
+    ):
+        front.gate.clear()
         server = await lives.begin()
-        callers = Callers(lives.origin, inbox, Random(rng.random()), SLOW)
+        callers = Callers(lives.origin, inbox, Random(rng.random()), MODEL)
         for _ in range(FEW):
             callers.send(callers.reads_text)
-        await wire.eventually(lambda: open_streams(provider), FEW)
+        await until(lambda: front.held == FEW, lambda: front.held, every_s=0.05)
         server.send(signal.SIGTERM)
         await server.printed("drain_started")
         server.send(signal.SIGTERM)
@@ -109,6 +121,7 @@ async def test_a_second_signal_hands_over_at_once(
         assert code == 0
         assert took_s < SLACK_S
         await lives.kill()
+        front.gate.set()
         await lives.begin()
         await callers.served()
         await inbox.arrived(len(callers.owed))

@@ -9,11 +9,17 @@ import pytest
 
 from tests.e2e import calls, servers, wire
 from tests.e2e.calls import Inbox
+from tests.e2e.front import Front
 from tests.e2e.proxy import Proxy
 from tests.e2e.servers import Server, counters, open_streams
+from tests.until import until
 
 SLOW = "together/echo?first=0.02&gap=0.06"
+# A first word, and the next one later than any test lasts.
+ENDLESS = "together/echo?first=0.02&gap=600"
 JOBS = 20
+# A time-out may be late by so much, on a machine that does much else.
+LATE_S = 10.0
 
 
 @pytest.fixture
@@ -28,34 +34,38 @@ async def test_a_killed_provider_that_comes_back_is_asked_again(
 ) -> None:
     """Jobs cut by a kill -9 begin anew and end well; each reader sees whole texts only."""
     prompt = calls.words("w", 50)
-    with servers.simulator() as doomed, servers.gateway(tmp_path, line.origin) as gateway:
-        line.target = doomed.origin
-        urls = await asyncio.gather(
-            *(calls.init(gateway.origin, inbox, SLOW, prompt, f"j{n}") for n in range(JOBS))
-        )
-        job_ids = await asyncio.gather(
-            *(calls.queue(gateway.origin, SLOW, prompt) for _ in range(JOBS))
-        )
-        readers = [await wire.stream(url) for url in urls]
-        reading = [asyncio.create_task(_frames(reader)) for reader in readers]
-        await wire.eventually(lambda: open_streams(doomed), 2 * JOBS)
-        line.target = provider.origin
-        doomed.send(signal.SIGKILL)
-        assert doomed.ended() == -signal.SIGKILL
-        for frames in await asyncio.gather(*reading):
-            # Cut without an end: its attempt is lost.
-            assert prompt.startswith("".join(frame.data for frame in frames))
-        for reader in readers:
-            assert reader.last_id.startswith("1-")
-        texts = await asyncio.gather(*(_from_the_start(url) for url in urls))
-        assert set(texts) == {prompt}
-        polled = [await calls.polled(gateway.origin, job_id) for job_id in job_ids]
-        assert {said["response"]["ai_response"] for said in polled} == {prompt}
-        await inbox.arrived(JOBS)
-        assert set(inbox.posts.values()) == {1}
-        assert {body["answer"] for body in inbox.bodies.values()} == {prompt}
-        await wire.eventually(lambda: counters(gateway), (0, 0))
-        await wire.eventually(lambda: open_streams(provider), 0)
+    async with Front(provider.origin) as front:
+        # Nothing ends before its provider dies; whoever comes back does not take so long.
+        front.script = "&gap=0.01"
+        with servers.simulator() as doomed, servers.gateway(tmp_path, line.origin) as gateway:
+            line.target = doomed.origin
+            urls = await asyncio.gather(
+                *(calls.init(gateway.origin, inbox, ENDLESS, prompt, f"j{n}") for n in range(JOBS))
+            )
+            job_ids = await asyncio.gather(
+                *(calls.queue(gateway.origin, ENDLESS, prompt) for _ in range(JOBS))
+            )
+            readers = [await wire.stream(url) for url in urls]
+            reading = [asyncio.create_task(_frames(reader)) for reader in readers]
+            await wire.eventually(lambda: open_streams(doomed), 2 * JOBS)
+            await until(lambda: all(reader.last_id for reader in readers), every_s=0.05)
+            line.target = front.origin
+            doomed.send(signal.SIGKILL)
+            assert doomed.ended() == -signal.SIGKILL
+            for frames in await asyncio.gather(*reading):
+                # Cut without an end: its attempt is lost.
+                assert prompt.startswith("".join(frame.data for frame in frames))
+            for reader in readers:
+                assert reader.last_id.startswith("1-")
+            texts = await asyncio.gather(*(_from_the_start(url) for url in urls))
+            assert set(texts) == {prompt}
+            polled = [await calls.polled(gateway.origin, job_id) for job_id in job_ids]
+            assert {said["response"]["ai_response"] for said in polled} == {prompt}
+            await inbox.arrived(JOBS)
+            assert set(inbox.posts.values()) == {1}
+            assert {body["answer"] for body in inbox.bodies.values()} == {prompt}
+            await wire.eventually(lambda: counters(gateway), (0, 0))
+            await wire.eventually(lambda: open_streams(provider), 0)
 
 
 async def _frames(stream: wire.Stream) -> list[wire.Frame]:
@@ -69,18 +79,21 @@ async def _from_the_start(url: str) -> str:
 
 
 async def test_a_cursor_of_the_lost_attempt_is_refused(
-    provider: Server, line: Proxy, inbox: Inbox, tmp_path: Path
+    provider: Server, inbox: Inbox, tmp_path: Path
 ) -> None:
     """The text door says 409 rather than splice two texts."""
-    with servers.gateway(tmp_path, provider.origin) as gateway:
-        url = await calls.init(gateway.origin, inbox, f"{SLOW}&cut=3", "a b c d e f")
-        stream = await wire.stream(url)
-        await _frames(stream)
-        assert stream.last_id == "1-5"
-        await inbox.arrived(1)
-        again = await wire.stream(url, after=stream.last_id)
-        await again.close()
-        assert again.status == 409
+    async with Front(provider.origin) as front:
+        with servers.gateway(tmp_path, front.origin) as gateway:
+            front.gate.clear()
+            url = await calls.init(gateway.origin, inbox, f"{SLOW}&cut=3", "a b c d e f")
+            stream = await wire.stream(url)
+            front.gate.set()
+            await _frames(stream)
+            assert stream.last_id == "1-5"
+            await inbox.arrived(1)
+            again = await wire.stream(url, after=stream.last_id)
+            await again.close()
+            assert again.status == 409
 
 
 async def test_jobs_wait_for_a_provider_that_is_still_starting(
@@ -127,7 +140,7 @@ async def test_a_fallback_takes_over_unseen(
         tmp_path,
         provider.origin,
         FALLBACK_MODELS="together/echo?first=0&gap=0&status=401,together/echo?first=0&gap=0",
-        FIRST_TOKEN_TIMEOUT="0.5",
+        FIRST_TOKEN_TIMEOUT="2",
     ) as gateway:
         url = await calls.init(gateway.origin, inbox, f"together/echo?{fault}", "one two")
         job_id = await calls.queue(gateway.origin, f"together/echo?{fault}", "one two")
@@ -152,4 +165,4 @@ async def test_the_whole_time_out_counts_every_attempt(provider: Server, tmp_pat
         said = await calls.polled(gateway.origin, job_id)
         [line] = gateway.facts("job_finished")
         assert (said["error_code"], said["retry_possible"]) == ("TIMEOUT", True)
-        assert 1.5 <= line["took_s"] <= 2.5
+        assert 1.5 <= line["took_s"] <= 1.5 + LATE_S
