@@ -10,10 +10,11 @@ from tests.e2e import calls, servers, wire
 from tests.e2e.calls import Inbox
 from tests.e2e.servers import Server, counters, open_streams
 
-FIRST_S = 1.0
-BETWEEN_S = 0.5
-# A time-out may be late by so much.
-LATE_S = 1.0
+# Far more than a machine that does much else lets a quick provider wait.
+FIRST_S = 4.0
+BETWEEN_S = 2.0
+# Anything may be late by so much on such a machine; by default a time-out takes a minute.
+LATE_S = 15.0
 PROMPT = "one two three four five six seven eight"
 QUICK = "first=0.02&gap=0.01"
 BROKE = "The connection to the AI service broke off."
@@ -35,7 +36,7 @@ class Ending(NamedTuple):
     partial: str = ""
 
 
-OVERCOME = Ending("", "", False, (0.0, 5.0), PROMPT)
+OVERCOME = Ending("", "", False, (0.0, 4.0 + LATE_S), PROMPT)
 
 # Backoff before the second, third and fourth try: a quarter of a second and more, doubled twice.
 _THREE_WAITS = (0.25 + 0.5 + 1.0, 0.5 + 1.0 + 2.0 + LATE_S)
@@ -69,7 +70,7 @@ FAULTS = {
             "TIMEOUT", "The AI service stopped answering.", True, (FIRST_S, FIRST_S + LATE_S)
         ),
     ),
-    "slow to begin, within the time-out": ("first=0.7", OVERCOME._replace(took_s=(0.7, 2.0))),
+    "slow to begin, within the time-out": ("first=1", OVERCOME._replace(took_s=(1.0, 1 + LATE_S))),
     # In mid-stream three attempts may be lost.
     "silent in mid-stream": (
         "stall=4",
@@ -210,7 +211,7 @@ async def nothing_is_left(gateway: Server, provider: Server) -> None:
     async def left() -> tuple[tuple[int, int], int]:
         return await counters(gateway), await open_streams(provider)
 
-    await wire.eventually(left, ((0, 0), 0), within_s=5.0)
+    await wire.eventually(left, ((0, 0), 0))
 
 
 async def test_many_failures_leave_the_slots(gateway: Server, provider: Server) -> None:
