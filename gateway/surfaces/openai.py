@@ -4,6 +4,7 @@
 https://platform.openai.com/docs/api-reference/chat
 """
 
+from functools import partial
 from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
@@ -143,7 +144,7 @@ class Completions:
         wanted = self._request(asked, decode(body, dict[str, Any]))
         ask = self._direct.ask(asked, wanted, door=FORM, user=asked.user, repeat=repeat)
         if asked.stream:
-            form = _with_usage if asked.include_usage else _without_usage
+            form = partial(_format, include_usage=asked.include_usage)
             return await self._direct.stream(request, principal, ask, form)
         return answer(whole(await self._direct.whole(request, principal, ask)))
 
@@ -173,8 +174,8 @@ class Completions:
     async def models(self, request: web.Request) -> web.Response:
         """The models that the caller may ask, in the catalog's order."""
         principal = self._desk.principal(request)
-        known = [_model(each) for each in self._permitted(principal)]
-        told: ModelList = {"object": "list", "data": known}
+        known = [each for each in self._catalog.models if self._permits(principal, each)]
+        told: ModelList = {"object": "list", "data": [_model(each) for each in known]}
         return answer(told)
 
     async def model(self, request: web.Request) -> web.Response:
@@ -190,9 +191,6 @@ class Completions:
     def _catalog(self) -> Catalog:
         return self._desk.core.catalog
 
-    def _permitted(self, principal: Principal) -> list[Model]:
-        return [each for each in self._catalog.models if self._permits(principal, each)]
-
     def _permits(self, principal: Principal, model: Model) -> bool:
         allowed = principal.tenant.allowed_models
         return allowed is None or self._catalog.permits(allowed, model)
@@ -203,14 +201,10 @@ def _model(model: Model) -> ModelObject:
     return {"id": model.name, "object": "model", "created": 0, "owned_by": model.provider}
 
 
-def _without_usage(job: Job) -> Format:
-    return Format("openai", lambda: ChunkFramer(job), exact=True, hello=b"", resumable=False)
-
-
-def _with_usage(job: Job) -> Format:
+def _format(job: Job, *, include_usage: bool) -> Format:
     return Format(
-        "openai with usage",
-        lambda: ChunkFramer(job, include_usage=True),
+        "openai with usage" if include_usage else "openai",
+        lambda: ChunkFramer(job, include_usage=include_usage),
         exact=True,
         hello=b"",
         resumable=False,
