@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import enrolment
-from gateway.commands import CommandError, configured
+from gateway.commands import CommandError, conf
 from gateway.commands.grammar import DEFAULT_TYPE
 from gateway.commands.terminal import say, show_json, show_table
 from gateway.enrolment import UnknownApp
@@ -77,7 +77,7 @@ def remove(typed: argparse.Namespace, environ: dict[str, str]) -> int:
 
 
 def _file(typed: argparse.Namespace, environ: dict[str, str]) -> Path:
-    return configured.folder(typed, environ) / "apps.json"
+    return conf.folder(typed, environ) / "apps.json"
 
 
 def _new_code() -> str:

@@ -12,6 +12,7 @@ from aiohttp import ClientResponse
 from gateway.commands import CommandError
 from gateway.commands.remote import LOST, Call, Remote, remote
 from gateway.commands.terminal import say, show_json
+from gateway.stores.database import sync
 
 # What every SQLite file begins with: https://www.sqlite.org/fileformat.html
 _MAGIC = b"SQLite format 3\0"
@@ -54,11 +55,7 @@ def _fetch(gateway: Remote, file: Path) -> int:
     except BaseException:
         os.unlink(name)
         raise
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(file.parent)
     return size
 
 

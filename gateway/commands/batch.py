@@ -17,7 +17,7 @@ from rich.text import Text
 
 from gateway import catalog as catalogs
 from gateway.catalog import Catalog
-from gateway.commands import CommandError, batch_files, configured
+from gateway.commands import CommandError, batch_files, conf
 from gateway.commands.batch_files import Defaults, Kept, Question
 from gateway.commands.remote import Call, Refused, Remote, Unreachable, remote
 from gateway.commands.tally import Tally
@@ -67,7 +67,7 @@ def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
 
 
 def _catalog(typed: argparse.Namespace, environ: dict[str, str]) -> Catalog:
-    sources = configured.read(typed, environ)
+    sources = conf.read(typed, environ)
     report = Report(str(sources.folder / "models.toml"))
     catalog = catalogs.parse(sources.models, report)
     if report.found:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.commands import configured
+from gateway.commands import conf
 from gateway.commands.terminal import say, show_json, show_table
 from gateway.config import RULES, Config, Settings
 from gateway.logs import REDACTED
@@ -16,7 +16,7 @@ from gateway.problems import ConfigError
 def check(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     """Say everything that is wrong at once, or that nothing is."""
     try:
-        config = configured.read(typed, environ).config()
+        config = conf.read(typed, environ).config()
     except ConfigError as error:
         if not typed.json:
             raise
@@ -34,7 +34,7 @@ def check(typed: argparse.Namespace, environ: dict[str, str]) -> int:
 
 def show(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     """Every setting with its value and where it comes from."""
-    sources = configured.read(typed, environ)
+    sources = conf.read(typed, environ)
     rows = settings(sources.config(), sources.origins(), changed=typed.changed)
     if typed.json:
         show_json(rows)

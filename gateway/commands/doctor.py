@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gateway import logs
-from gateway.commands import configured
+from gateway.commands import conf, reaching
 from gateway.commands.findings import Finding, Level, clock, disk, files, provider
 from gateway.commands.remote import Remote, code_of, remote, url_of
 from gateway.commands.terminal import printable, show_json
@@ -49,12 +49,10 @@ async def _examine(
 ) -> list[Finding]:
     config: Config | None = None
     try:
-        config = good = configured.read(typed, environ).config()
+        config = good = conf.read(typed, environ).config()
         found = [*_configuration(good), *await _surroundings(good)]
     except ConfigError as error:
         found = _wrong(error)
-    from gateway.commands import reaching
-
     async with gateway:
         health = await reaching.health(gateway)
     found += health
@@ -74,8 +72,6 @@ def _wrong(error: ConfigError) -> list[Finding]:
 
 
 async def _surroundings(config: Config) -> list[Finding]:
-    from gateway.commands import reaching
-
     settings = config.settings
     default = config.catalog.resolve(settings.default_model).provider
     statuses = await reaching.providers(settings)
@@ -93,8 +89,6 @@ async def _way(
     typed: argparse.Namespace, environ: Mapping[str, str], config: Config | None
 ) -> list[Finding]:
     """The way from a caller to the gateway, by its public address where it has one."""
-    from gateway.commands import reaching
-
     public: Any = config.settings.public_url if config is not None else None
     code = code_of(typed, environ)
     if code is None and (config is None or config.settings.anonymous_app is None):

@@ -36,9 +36,9 @@ def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     return 0
 
 
-def _wanted(typed: argparse.Namespace, now: float) -> dict[str, str]:
+def _wanted(typed: argparse.Namespace, now: float) -> dict[str, Any]:
     """The query, out of what was typed."""
-    given = {
+    return {
         "app": typed.app,
         "user": typed.user,
         "door": typed.door,
@@ -48,7 +48,6 @@ def _wanted(typed: argparse.Namespace, now: float) -> dict[str, str]:
         "since": typed.since and typed.since.epoch(now),
         "until": typed.until and typed.until.epoch(now),
     }
-    return {name: str(value) for name, value in given.items() if value is not None}
 
 
 async def _one(gateway: Remote, path: str) -> Any:

@@ -10,25 +10,25 @@ _PAGE_MOST = 200
 
 
 async def items(
-    gateway: Remote, path: str, name: str, wanted: Mapping[str, str], limit: int
+    gateway: Remote, path: str, name: str, wanted: Mapping[str, Any], limit: int
 ) -> list[dict[str, Any]]:
     """The first `limit` items of a list; its pages may be empty before it ends.
 
     Args:
         name: of the list in a page.
+        wanted: of the query; see `Call`.
 
     Raises:
         CommandError: the gateway does not tell.
     """
     found: list[dict[str, Any]] = []
-    before: dict[str, str] = {}
+    before: str | None = None
     async with gateway:
         while len(found) < limit:
-            size = min(_PAGE_MOST, limit - len(found))
-            query = {**wanted, **before, "limit": str(size)}
+            query = {**wanted, "before": before, "limit": min(_PAGE_MOST, limit - len(found))}
             page = await gateway.json(Call("GET", path, params=query), name, "next")
             found += page[name]
             if page["next"] is None:
                 break
-            before = {"before": page["next"]}
+            before = page["next"]
     return found

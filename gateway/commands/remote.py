@@ -71,13 +71,14 @@ class Call(NamedTuple):
     """One request to the gateway.
 
     Attributes:
+        params: of the query; None leaves one out.
         silence_s: what says nothing for so long is given up.
     """
 
     method: str
     path: str
     body: Any = None
-    params: Mapping[str, str] | None = None
+    params: Mapping[str, Any] = {}
     headers: Mapping[str, str] | None = None
     silence_s: float = _SILENCE_S
 
@@ -154,7 +155,7 @@ class Remote:
                 call.method,
                 self.url + call.path,
                 json=call.body,
-                params=call.params,
+                params={k: str(v) for k, v in call.params.items() if v is not None},
                 headers={**credential, **(call.headers or {})},
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from gateway.commands import CommandError, configured
+from gateway.commands import CommandError, conf
 from gateway.config import Config, Settings
 
 T = TypeVar("T")
@@ -17,11 +17,11 @@ def serve(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     if typed.reload:
         from gateway.commands import restarting
 
-        return restarting.run(typed, configured.folder(typed, environ), environ)
+        return restarting.run(typed, conf.folder(typed, environ), environ)
     from gateway import serving
 
     def read() -> Config:
-        return configured.read(typed, environ).config()
+        return conf.read(typed, environ).config()
 
     def reread() -> Config:
         try:

@@ -6,13 +6,13 @@ import time
 
 import jwt
 
-from gateway.commands import CommandError, configured
+from gateway.commands import CommandError, conf
 from gateway.commands.terminal import say, show_json
 
 
 def make(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     """Print a token, signed with the gateway's secret."""
-    config = configured.read(typed, environ).config()
+    config = conf.read(typed, environ).config()
     secret = config.settings.jwt_secret
     if secret is None:
         raise CommandError(

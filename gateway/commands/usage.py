@@ -14,12 +14,11 @@ _PATH = "/admin/usage"
 def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     """Print the sums."""
     now = time.time()
-    given = {
+    wanted = {
         "by": typed.by,
         "since": typed.since and typed.since.epoch(now),
         "until": typed.until and typed.until.epoch(now),
     }
-    wanted = {name: str(value) for name, value in given.items() if value is not None}
     rows = asyncio.run(_rows(remote(typed, environ), wanted))
     if typed.json:
         show_json(rows)
@@ -30,7 +29,7 @@ def run(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     return 0
 
 
-async def _rows(gateway: Remote, wanted: dict[str, str]) -> list[dict[str, Any]]:
+async def _rows(gateway: Remote, wanted: dict[str, Any]) -> list[dict[str, Any]]:
     async with gateway:
         told = await gateway.json(Call("GET", _PATH, params=wanted), "rows")
     rows: list[dict[str, Any]] = told["rows"]

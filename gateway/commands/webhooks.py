@@ -14,8 +14,7 @@ _HEAD = ("request", "app", "state", "attempts", "status", "next", "url", "note")
 
 def show_all(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     """Print a list."""
-    given = {"state": typed.state, "app": typed.app}
-    wanted = {name: value for name, value in given.items() if value}
+    wanted = {"state": typed.state, "app": typed.app}
     found = asyncio.run(items(remote(typed, environ), _PATH, "deliveries", wanted, typed.limit))
     if typed.json:
         show_json(found)
