@@ -157,9 +157,26 @@ class UnsupportedMediaType(GatewayError):
 
 
 class RateLimited(GatewayError):
+    """All that a limit allows has been used; `retryable` is always true.
+
+    Attributes:
+        limit: how many it allows; None where that is not told.
+    """
+
     code = "RATE_LIMITED"
     status = 429
     default = "Too many requests."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        limit: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        """Say which limit it is, and when one more fits."""
+        super().__init__(message, retryable=True, retry_after_s=retry_after_s)
+        self.limit = limit
 
 
 class Unavailable(GatewayError):

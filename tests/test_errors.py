@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gateway import errors
-from gateway.errors import GatewayError, ProviderRateLimited, RateLimited
+from gateway.errors import GatewayError, ProviderRateLimited, RateLimited, Unavailable
 
 _LINE = re.compile(r"(?P<lines>[│├└─ ]*)(?P<name>\w+) +(?P<status>\d{3})  ?(?P<code>[A-Z_]+)")
 
@@ -44,10 +44,12 @@ def test_every_error_explains_itself(name: str) -> None:
 
 
 def test_an_error_carries_what_the_caller_can_act_on() -> None:
-    """The text, the field, and when to come back."""
-    error = RateLimited("Slowly.", field="app_code", retryable=True, retry_after_s=3.5)
+    """The text, the field, when to come back, and of a limit what it is."""
+    error = Unavailable("Slowly.", field="app_code", retryable=True, retry_after_s=3.5)
     assert str(error) == "Slowly."
     assert (error.field, error.retryable, error.retry_after_s) == ("app_code", True, 3.5)
+    limited = RateLimited("Slowly.", limit=7, retry_after_s=3.5)
+    assert (limited.limit, limited.retryable, limited.retry_after_s) == (7, True, 3.5)
 
 
 def test_only_a_full_provider_is_rate_limited() -> None:

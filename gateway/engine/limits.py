@@ -94,7 +94,7 @@ def _refuse_full(limit: str, standing: Standing) -> None:
         wait_s = max(1, standing.reset_s)
         raise RateLimited(
             f"The limit of {limit} is reached. Try again in {_in_words(wait_s)}.",
-            retryable=True,
+            limit=standing.limit,
             retry_after_s=wait_s,
         )
 

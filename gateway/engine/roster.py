@@ -47,7 +47,7 @@ class Roster(Mapping[str, Job]):
         if self._of[owner] >= most:
             raise RateLimited(
                 f"{most} requests of this user are under way already.",
-                retryable=True,
+                limit=most,
                 retry_after_s=_AGAIN_S,
             )
         self._of[owner] += 1

@@ -23,6 +23,7 @@ from gateway.errors import (
 from gateway.events import Routed
 from gateway.jobs import Job, OnDisconnect, OnFailure
 from gateway.messages import Request
+from gateway.surfaces.door import allowance
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import Repeat
 from gateway.surfaces.openai_error import failure
@@ -113,16 +114,12 @@ class Direct:
         return job
 
     async def _allowance(self, principal: Principal) -> dict[str, str]:
-        """How many more requests fit, by the names that OpenAI's clients know."""
+        """How many more requests fit."""
         tenant = principal.tenant
         if tenant.rate_limit is None:
             return {}
         standing = await self._core.limits.standing(tenant.rate_limit, "app", tenant.name)
-        return {
-            "X-RateLimit-Limit-Requests": str(standing.limit),
-            "X-RateLimit-Remaining-Requests": str(standing.remaining),
-            "X-RateLimit-Reset-Requests": f"{standing.reset_s}s",
-        }
+        return allowance(standing.limit, remaining=standing.remaining, reset_s=standing.reset_s)
 
     async def stream(
         self,

@@ -21,6 +21,7 @@ from gateway.errors import (
     Forbidden,
     GatewayError,
     InvalidRequest,
+    RateLimited,
     RequestTimeout,
     TooLarge,
     Unauthenticated,
@@ -62,7 +63,10 @@ class Door:
         """The answer that an error means at this door."""
         response = answer(self.shape(error), status=self.status(type(error)))
         if error.retry_after_s is not None:
-            response.headers["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
+            wait_s = max(1, ceil(error.retry_after_s))
+            response.headers["Retry-After"] = str(wait_s)
+            if isinstance(error, RateLimited) and error.limit is not None:
+                response.headers.update(allowance(error.limit, remaining=0, reset_s=wait_s))
         if isinstance(error, Unauthenticated):
             response.headers["WWW-Authenticate"] = "Bearer"
         return response
@@ -319,6 +323,19 @@ def answer(value: Any, *, status: int = 200, request_id: str | None = None) -> w
     if request_id is not None:
         response.headers["X-Request-Id"] = request_id
     return response
+
+
+def allowance(limit: int, *, remaining: int, reset_s: int) -> dict[str, str]:
+    """How many requests there may be, and still may, by the names that OpenAI's clients know.
+
+    Args:
+        reset_s: until there may be more.
+    """
+    return {
+        "X-RateLimit-Limit-Requests": str(limit),
+        "X-RateLimit-Remaining-Requests": str(remaining),
+        "X-RateLimit-Reset-Requests": f"{reset_s}s",
+    }
 
 
 def has_credential(request: web.Request) -> bool:

@@ -92,6 +92,18 @@ _HEADERS: Item = {
         "description": "How much of the app's budget is spent, once most of it is.",
         "schema": {"type": "string"},
     },
+    "RateLimit": {
+        "description": "How many requests the limit allows that is reached.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "RateLimitRemaining": {
+        "description": "How many of them are left.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "RateLimitReset": {
+        "description": "How long until there are more, in seconds, such as `30s`.",
+        "schema": {"type": "string"},
+    },
     "RetryAfter": {
         "description": "Seconds after which another try may succeed, where somebody knows.",
         "schema": {"type": "integer", "minimum": 1},
@@ -105,12 +117,18 @@ _HEADERS: Item = {
 
 
 _BUDGET: Item = {"$ref": "#/components/headers/BudgetWarning"}
+_AGAIN = {"Retry-After": "RetryAfter"}
 _REFUSAL_HEADERS = {
-    402: ("Retry-After", "RetryAfter"),
-    401: ("WWW-Authenticate", "WwwAuthenticate"),
-    429: ("Retry-After", "RetryAfter"),
-    503: ("Retry-After", "RetryAfter"),
-    507: ("Retry-After", "RetryAfter"),
+    401: {"WWW-Authenticate": "WwwAuthenticate"},
+    402: _AGAIN,
+    429: {
+        **_AGAIN,
+        "X-RateLimit-Limit-Requests": "RateLimit",
+        "X-RateLimit-Remaining-Requests": "RateLimitRemaining",
+        "X-RateLimit-Reset-Requests": "RateLimitReset",
+    },
+    503: _AGAIN,
+    507: _AGAIN,
 }
 
 
@@ -285,8 +303,10 @@ class _Documented(NamedTuple):
     def _refusal(self, status: int, kinds: list[type[GatewayError]], schemas: _Schemas) -> Item:
         told: Item = {"description": " ".join(kind.default for kind in kinds)}
         if status in _REFUSAL_HEADERS:
-            name, component = _REFUSAL_HEADERS[status]
-            told["headers"] = {name: {"$ref": f"#/components/headers/{component}"}}
+            told["headers"] = {
+                name: {"$ref": f"#/components/headers/{component}"}
+                for name, component in _REFUSAL_HEADERS[status].items()
+            }
         content = {
             "schema": schemas.one_of((_error_of(self.door),)),
             "examples": {kind.__name__: {"value": self.door.shape(kind())} for kind in kinds},

@@ -48,7 +48,13 @@ async def test_a_burst_lets_exactly_the_limit_through() -> None:
         body = {"app_code": CODE, "prompt": "hi", "resumeUrl": "https://n8n.test/1"}
         n8n = await gateway.post("/init-stream", body)
         assert (n8n.status, n8n.json()["error"]["code"]) == (429, "RATE_LIMITED")
-        assert "Retry-After" in n8n.headers
+        for reply in (refused, n8n):
+            left = {
+                "Limit": "10",
+                "Remaining": "0",
+                "Reset": f"{reply.headers['Retry-After']}s",
+            }
+            assert {name: reply.headers[f"X-RateLimit-{name}-Requests"] for name in left} == left
         other = await gateway.post("/ai_request", {**ASK, "app_code": OTHER_CODE})
         assert other.status == 200
 

@@ -34,6 +34,7 @@ async def test_a_user_has_so_many_requests_at_a_time() -> None:
         assert (len(taken), len(refused)) == (3, 7)
         assert {reply.json()["error"]["code"] for reply in refused} == {"RATE_LIMITED"}
         assert {int(reply.headers["Retry-After"]) > 0 for reply in refused} == {True}
+        assert {reply.headers["X-RateLimit-Limit-Requests"] for reply in refused} == {"3"}
         assert (await one("bob")).status == 201
         assert (await ask(gateway, user_id="ann", model=SILENT)).status == 429
         # The app's own requests are nobody's.
