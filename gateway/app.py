@@ -50,7 +50,7 @@ from gateway.stores.sqlite_conversations import SqliteConversations
 from gateway.surfaces.overview import Sources
 
 if TYPE_CHECKING:
-    from gateway.traces import Tracer
+    from gateway.tracer import Tracer
 
 log = structlog.get_logger(__name__)
 
@@ -177,7 +177,7 @@ def _tracer(settings: Settings) -> "list[Tracer]":
     if settings.otlp_endpoint is None:
         return []
     try:
-        from gateway.traces import Tracer
+        from gateway.tracer import Tracer
     except ModuleNotFoundError as error:
         packages = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
         raise ConfigError(

@@ -21,8 +21,8 @@ from gateway.catalog import Model
 from gateway.engine.observer import Pulse
 from gateway.errors import GatewayError, ProviderError
 from gateway.events import Failed, Usage
+from gateway.gauges import gauges
 from gateway.jobs import Job, Outcome
-from gateway.levels import levels
 from gateway.messages import Request
 from gateway.spending import MICROS
 from gateway.surfaces.overview import Overview
@@ -209,7 +209,7 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         """What is looked at, for the registry."""
         if self._overview is not None:
-            yield from levels(self._overview, self._budgets(), self._app, self._model)
+            yield from gauges(self._overview, self._budgets(), self._app, self._model)
 
     # -- being told ---------------------------------------------------------------------------
 

@@ -232,7 +232,7 @@ async def test_a_collector_that_is_away_costs_no_request() -> None:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The start stops with what to install."""
     config = Gateway(OTLP_ENDPOINT="http://127.0.0.1:4318").config
-    monkeypatch.delitem(sys.modules, "gateway.traces", raising=False)
+    monkeypatch.delitem(sys.modules, "gateway.tracer", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(ConfigError, match="pip install opentelemetry-sdk"):
         build(config)

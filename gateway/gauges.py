@@ -1,4 +1,4 @@
-"""How the gateway is at this moment, as gauges: what is not counted but looked at."""
+"""How the gateway is at this moment, as Prometheus' gauges: what is not counted but looked at."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,7 +12,7 @@ Label = Callable[[str], str]
 Values = Iterable[tuple[tuple[str, ...], float]]
 
 
-def levels(
+def gauges(
     overview: Overview, budgets: Mapping[str, float], app_of: Label, model_of: Label
 ) -> Iterator[Metric]:
     """All gauges.
@@ -95,10 +95,8 @@ def _callbacks(overview: Overview) -> Iterator[Metric]:
 def _process(overview: Overview) -> Iterator[Metric]:
     yield _gauge("uptime_seconds", "Since the start.", _one(overview["uptime_s"]))
     yield _gauge("draining", "1 while nothing new is taken.", _one(overview["draining"]))
-    yield _gauge(
-        "disk_low", "1 where there is too little room for new requests.",
-        _one(overview["disk"]["low"]),
-    )  # fmt: skip
+    says = "1 where there is too little room for new requests."
+    yield _gauge("disk_low", says, _one(overview["disk"]["low"]))
     yield _gauge("conversations", "Conversations kept.", _one(overview["conversations"]))
 
 
