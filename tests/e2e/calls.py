@@ -24,12 +24,14 @@ class Inbox:
 
     Attributes:
         answers: what a post is answered with, by its path, in place of being taken; None takes it.
+        names: the paths, by the ids of their deliveries.
     """
 
     def __init__(self) -> None:
         self.answers: Callable[[str], web.Response | None] = lambda _: None
         self.bodies: dict[str, Any] = {}
         self.posts: Counter[str] = Counter()
+        self.names: dict[str, str] = {}
         self.origin = ""
         self._changed = asyncio.Condition()
         app = web.Application(client_max_size=1 << 24)
@@ -54,16 +56,25 @@ class Inbox:
         async with self._changed:
             self.bodies[name] = body
             self.posts[name] += 1
+            self.names[request.headers["webhook-id"]] = name
             self._changed.notify_all()
         return web.json_response({"message": "Workflow was started"})
 
-    async def arrived(self, count: int, within_s: float = PATIENCE_S) -> None:
+    async def arrived(self, count: int) -> None:
         """Wait until so many have been called back."""
         try:
-            async with asyncio.timeout(within_s), self._changed:
+            async with asyncio.timeout(PATIENCE_S), self._changed:
                 await self._changed.wait_for(lambda: len(self.posts) >= count)
         except TimeoutError:
             raise AssertionError(f"{len(self.posts)} of {count} callbacks came") from None
+
+    async def told(self, names: set[str]) -> None:
+        """Wait until all of these have been called back, among whomever else."""
+        try:
+            async with asyncio.timeout(PATIENCE_S), self._changed:
+                await self._changed.wait_for(lambda: names <= self.posts.keys())
+        except TimeoutError:
+            raise AssertionError(f"no callback came to {names - self.posts.keys()}") from None
 
 
 def asking(model: str, prompt: str, resume_url: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ async def test_no_task_outlives_its_client(provider: Server, inbox: Inbox, tmp_p
         await wire.get(origin, "/health")
         baseline = tasks()
         await clients.misbehave(300)
-        await inbox.arrived(len(clients.accepted))
+        await inbox.told(clients.accepted)
 
         async def running() -> Counter[str]:
             return tasks() - baseline
