@@ -32,6 +32,7 @@ class Callers:
         ends: how the jobs ended for those who waited, by door and end.
         attempts: how often jobs had begun when those who read their text had read it.
         resumed: connections that went on where an earlier one was cut.
+        midway: streams of which something, and not all, has been read.
         reading: streams that have not come to their end: what was answered last, and to which
             cursor.
     """
@@ -42,6 +43,7 @@ class Callers:
         self.ends: Counter[tuple[str, str]] = Counter()
         self.attempts: Counter[int] = Counter()
         self.resumed = 0
+        self.midway: set[str] = set()
         self.reading: dict[str, tuple[int, str]] = {}
         self._model = model
         self._origin = origin
@@ -211,11 +213,13 @@ class Callers:
         while True:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 stream = await wire.stream(url, after=after, key=_key_for(url))
-                self.resumed += bool(after)
                 self.reading[url] = stream.status, after
                 if stream.status == 200:
+                    self.resumed += bool(after)
                     async for frame in stream.frames():
+                        self.midway.add(url)
                         yield frame
+                    self.midway.discard(url)
                     after = stream.last_id or after
                 await stream.close()
                 if stream.status == 204:

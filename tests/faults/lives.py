@@ -10,6 +10,7 @@ from typing import Self
 
 from tests.e2e import servers, wire
 from tests.e2e.servers import Server, counters
+from tests.until import PATIENCE_S
 
 # Below those that a kernel hands out: between two lives nobody else gets the port.
 _PORTS = range(20_000, 32_000)
@@ -56,15 +57,13 @@ class Lives:
     async def __aexit__(self, *_: object) -> None:
         await self.kill()
 
-    async def begin(self) -> Server:
-        """Let the next one live; it listens."""
-        return await asyncio.to_thread(self._begin)
+    async def begin(self, **settings: str) -> Server:
+        """Let the next one live, with settings of its own; it listens."""
+        return await asyncio.to_thread(self._begin, self._settings | settings)
 
-    def _begin(self) -> Server:
+    def _begin(self, settings: dict[str, str]) -> Server:
         began = time.monotonic()
-        server = self._life.enter_context(
-            servers.gateway(self._conf, self._upstream, **self._settings)
-        )
+        server = self._life.enter_context(servers.gateway(self._conf, self._upstream, **settings))
         self.boots.append(time.monotonic() - began)
         return server
 
@@ -72,6 +71,6 @@ class Lives:
         """End it as kill -9 does, wherever it is. What it wrote holds no traceback."""
         await asyncio.to_thread(self._life.close)
 
-    async def idle(self, server: Server, within_s: float = 20.0) -> None:
+    async def idle(self, server: Server, within_s: float = PATIENCE_S) -> None:
         """Wait until nothing waits and nothing runs."""
         await wire.eventually(lambda: counters(server), (0, 0), within_s)

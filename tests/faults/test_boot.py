@@ -19,13 +19,14 @@ from tests.e2e.calls import LONG
 from tests.e2e.servers import CODE, Server, counters
 from tests.faults.chance import rng_of
 from tests.faults.lives import Lives
+from tests.until import PATIENCE_S
 
 JOBS = 10_000
 # The process that died was running so many of them; of those, so many must not begin anew.
 RUNNING = 1_000
 OVER = 100
 LOOKS = 200
-BOOT_S = 3.0 if LONG else 15.0
+BOOT_S = 3.0 if LONG else PATIENCE_S
 # A step of priority is worth so many jobs of the same app.
 _HANDICAP = 10
 

@@ -49,7 +49,7 @@ async def test_nothing_expires_early(provider: Server, inbox: Inbox, tmp_path: P
             said = await calls.polled(gateway.origin, waits)
             assert (said["status"], said["response"]["ai_response"]) == ("completed", PROMPT)
             inbox.answers = lambda _: None
-            await inbox.arrived(2 * (JUMPS.index(jump) + 1), within_s=30.0)
+            await inbox.arrived(2 * (JUMPS.index(jump) + 1))
             shift(file, 0.0)
         assert set(inbox.posts.values()) == {1}
 
@@ -59,14 +59,16 @@ async def test_what_is_over_is_kept_for_its_time(provider: Server, tmp_path: Pat
     file = tmp_path / "clock"
     shift(file, 0.0)
     within = (sys.executable, "-m", "tests.faults.shifted_clock", str(file))
-    with servers.gateway(tmp_path, provider.origin, within, RETENTION="12") as gateway:
+    with servers.gateway(tmp_path, provider.origin, within, RETENTION="20") as gateway:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         old = await calls.queue(gateway.origin, QUICK)
         await calls.polled(gateway.origin, old)
         shift(file, HOUR)
-        loop = asyncio.get_running_loop()
-        until = loop.time() + 5
-        # It is asked after three seconds, a quarter of the retention.
+        # It is asked after five seconds, a quarter of the retention.
+        until = loop.time() + 7
         while loop.time() < until:
             answer = await wire.get(gateway.origin, f"/get_request/{old}")
-            assert answer.status == 200, "it was forgotten early"
+            early = loop.time() - began < 20
+            assert answer.status == 200 or not early, "it was forgotten early"
             await asyncio.sleep(0.5)
