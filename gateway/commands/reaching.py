@@ -23,7 +23,8 @@ _WORDS, _GAP_S = 12, 0.15
 _MODEL = f"simulator/lorem?tokens={_WORDS}&first=0&gap={_GAP_S}"
 # Less than the words take on their way: they came together.
 _SPREAD_S = _WORDS * _GAP_S / 2
-_UNBUFFER = "nginx: proxy_buffering off; Caddy: flush_interval -1."
+# No word of Caddy's flush_interval: with it the gateway is not told of readers who leave.
+_UNBUFFER = "Let the proxy pass each chunk on at once; nginx: proxy_buffering off."
 
 
 async def providers(settings: Settings) -> dict[str, str]:
