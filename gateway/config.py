@@ -177,11 +177,11 @@ def parse(
     catalog = catalogs.parse(models, model_report)
     known_tenants = tenants.parse(apps, app_report)
     known_modes = all_modes.parse(modes, mode_report)
-    sources = _Sources(toml, env, conf_dir, found)
+    given = _Given(toml, env, conf_dir, found)
     # Behind a broken file nothing is known of its names: looking for them reports phantoms.
     models_known, apps_known, modes_known = model_report.clean, app_report.clean, mode_report.clean
     if models_known:
-        _check_models(sources, catalog)
+        _check_models(given, catalog)
         for tenant in known_tenants:
             _check_tenant_models(tenant, catalog, app_report.under("app_codes").under(tenant.name))
         for mode in known_modes.values():
@@ -191,22 +191,22 @@ def parse(
             part = app_report.under("app_codes").under(tenant.name)
             _check_tenant_modes(tenant, known_modes, part)
     if apps_known:
-        _check_tenants(sources, known_tenants)
+        _check_tenants(given, known_tenants)
     if found:
         raise ConfigError(found)
-    warnings = _warnings(sources.settings, known_tenants, catalog, tenants.in_clear(apps))
+    warnings = _warnings(given.settings, known_tenants, catalog, tenants.in_clear(apps))
     return Config(
-        settings=sources.settings,
+        settings=given.settings,
         tenants=known_tenants,
         catalog=catalog,
         modes=known_modes,
-        data_dir_chosen=sources.chose("data_dir"),
+        data_dir_chosen=given.chose("data_dir"),
         warnings=warnings,
     )
 
 
-class _Sources:
-    """The settings as they come, and which source each came from."""
+class _Given:
+    """The settings as they were given, and where each of them was."""
 
     def __init__(
         self, toml: str | None, env: Mapping[str, str], conf_dir: str, found: list[Problem]
@@ -261,14 +261,14 @@ def _from_toml(text: str | None, report: Report) -> dict[str, Any]:
     return rules.read(RULES, raw, report)
 
 
-def _check_models(sources: _Sources, catalog: Catalog) -> None:
-    settings = sources.settings
+def _check_models(given: _Given, catalog: Catalog) -> None:
+    settings = given.settings
     names = [("default_model", settings.default_model)]
     names += [("fallback_models", name) for name in settings.fallback_models]
     for field, name in names:
         hint = _unknown_model(catalog, name)
         if hint:
-            sources.add(field, A_MODEL, name, hint)
+            given.add(field, A_MODEL, name, hint)
 
 
 def _unknown_model(catalog: Catalog, name: str) -> str:
@@ -315,16 +315,14 @@ def _report_temperature(
         report.add("temperature", "what its model takes", shown(temperature), str(error))
 
 
-def _check_tenants(sources: _Sources, known: tuple[Tenant, ...]) -> None:
-    settings = sources.settings
+def _check_tenants(given: _Given, known: tuple[Tenant, ...]) -> None:
+    settings = given.settings
     names = [tenant.name for tenant in known]
     if settings.anonymous_app is not None and settings.anonymous_app not in names:
         hint = nearest(settings.anonymous_app, names)
-        sources.add(
-            "anonymous_app", "the name of an app in apps.json", settings.anonymous_app, hint
-        )
+        given.add("anonymous_app", "the name of an app in apps.json", settings.anonymous_app, hint)
     if not known and not is_loopback(settings.host):
-        sources.add(
+        given.add(
             "host",
             "a loopback address while no app is configured",
             settings.host,
