@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+# A key may be half of the one that was meant: `port` of `server_port`.
+_KEY_LIKENESS = 0.45
 # user:password@ of an address.
 _USER_INFO = re.compile(r"//[^/@\s]*@")
 
@@ -70,7 +72,8 @@ class Report:
 
     def unknown(self, key: str, known: Iterable[str]) -> None:
         """Note a key that means nothing here, with the nearest that does."""
-        self.add(key, "a known key", hint=nearest(key, known))
+        # Written in capitals, as in the environment, it is still the key that was meant.
+        self.add(key, "a known key", hint=nearest(key.lower(), known, _KEY_LIKENESS))
 
 
 def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:

@@ -157,6 +157,8 @@ BROKEN: list[tuple[str | None, dict[str, str], str, str, str, str | None, str]] 
     # file, environment, and then: file, key, expected, got, hint
     ("wrkers = 1", {}, FILE, "wrkers", "a known key", None, "Did you mean workers?"),
     ("zzz = 1", {}, FILE, "zzz", "a known key", None, ""),
+    ("port = 1", {}, FILE, "port", "a known key", None, "Did you mean server_port?"),
+    ("SERVER_PORT = 1", {}, FILE, "SERVER_PORT", "a known key", None, "Did you mean server_port?"),
     ("cors_origins = []", {}, FILE, "cors_origins", "a known key", None, "allowed_origins?"),
     ("[server]\nport = 1", {}, FILE, "server", "a known key", None, "server_port?"),
     ("host = \n", {}, FILE, "", "valid TOML", None, "line 1"),
