@@ -11,10 +11,10 @@ export default defineConfig({
   test: {
     include: ["**/*.test.{ts,tsx}"],
     // Some start a gateway and a browser, on machines with two cores.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     // What is waited for comes when it comes.
-    expect: { poll: { timeout: 20_000 } },
+    expect: { poll: { timeout: 60_000 } },
     maxWorkers: 2,
   },
 });

@@ -39,19 +39,19 @@ async function stateOf(id: string | null): Promise<string> {
 
 test("an answer streams, and what was said goes along with the next question", async () => {
   const reader = await visit();
-  await reader.ask(words(60), SLOW);
+  await reader.ask(words(300), SLOW);
   await reader.until("writing");
   await reader.page.getByRole("button", { name: "Stop" }).waitFor();
   await reader.until("done");
-  expect(await reader.answer()).toBe(words(60));
-  expect(await reader.page.locator(".answer .markdown").textContent()).toBe(words(60));
+  expect(await reader.answer()).toBe(words(300));
+  expect(await reader.page.locator(".answer .markdown").textContent()).toBe(words(300));
 
   const asked = reader.page.waitForRequest("**/assistant/request");
   await reader.ask("And then?", QUICK);
   const body = (await asked).postDataJSON();
   expect(body).toMatchObject({
     prompt: "And then?",
-    context: { conversation: [{ user: words(60), assistant: words(60) }] },
+    context: { conversation: [{ user: words(300), assistant: words(300) }] },
   });
   await reader.until("done");
   expect(await reader.answer()).toBe("And then?");
@@ -141,7 +141,7 @@ test("ten tabs stream at the same time", async () => {
     await context.close();
   });
   for (let i = 0; i < 10; i += 1) tabs.push(await Reader.at(context, gateway, "/chat"));
-  // As long as a test may take: if one waited for another's end, it would never see a word.
+  // Longer than anybody waits here: if one waited for another's end, it would never see a word.
   for (const tab of tabs) await tab.ask(words(4000), SLOW);
   await Promise.all(tabs.map((tab) => tab.sees(60)));
   await Promise.all(tabs.map((tab) => tab.page.getByRole("button", { name: "Stop" }).click()));

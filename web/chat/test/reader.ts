@@ -2,7 +2,7 @@
 
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { expect } from "vitest";
-import type { Gateway } from "../../test/gateway.ts";
+import { type Gateway, PATIENCE } from "../../test/gateway.ts";
 
 export class Reader {
   readonly page: Page;
@@ -38,6 +38,7 @@ export class Reader {
       "newContext" in where
         ? await where.newContext({ viewport: { width: 1200, height: 800 }, ...options })
         : where;
+    context.setDefaultTimeout(PATIENCE);
     const reader = new Reader(await context.newPage(), gateway);
     await reader.page.goto(`${gateway.origin}${path}`);
     return reader;

@@ -40,7 +40,7 @@ beforeAll(async () => {
       ALLOWED_ORIGINS: page.origin,
       CALLBACK_ALLOWED_ORIGINS: page.origin,
       WORKERS: "100",
-      DISCONNECT_GRACE: "30",
+      DISCONNECT_GRACE: "600",
     },
   });
 });

@@ -152,8 +152,9 @@ test("a request's page plays its log, and text that would be markup stays text",
 });
 
 test("a request that runs is followed; one that nobody made is not found", async () => {
-  const id = await ask(gateway, "Go on", { model: "simulator/lorem?tokens=60&gap=0.05" });
-  const operator = await signedIn(`#/requests/${id}`);
+  const operator = await signedIn("#/requests");
+  const id = await ask(gateway, "Go on", { model: "simulator/lorem?tokens=150&gap=0.05" });
+  await operator.go(`#/requests/${id}`);
   await operator.sees("processing");
   await operator.sees("completed");
   await operator.go("#/requests/20261120T224400Z-0b9f6c1e-8f0e-4d55-9c3b-2a7a3a1f0d11");

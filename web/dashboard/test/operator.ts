@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { expect } from "vitest";
-import { CODE, type Gateway, PYTHON, ROOT } from "../../test/gateway.ts";
+import { CODE, type Gateway, PATIENCE, PYTHON, ROOT } from "../../test/gateway.ts";
 
 /** A page of the gateway's; what its console complains of is kept. */
 export class Operator {
@@ -38,6 +38,7 @@ export class Operator {
       viewport: { width: 1440, height: 900 },
       ...options,
     });
+    context.setDefaultTimeout(PATIENCE);
     return new Operator(await context.newPage(), gateway);
   }
 

@@ -55,7 +55,7 @@ test.each(["Assistant", "Chat", "n8n stream", "Ask", "OpenAI"])(
   async (door) => {
     const page = await visit();
     await ask(page, door, words(300), SLOW);
-    for (const word of ["word20", "word150"]) {
+    for (const word of ["word20", "word60"]) {
       await sees(page, word);
       await page.getByRole("button", { name: "Cut the connection" }).click();
     }
