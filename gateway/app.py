@@ -118,7 +118,6 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
         core,
         config,
         patience,
-        providers=checkup.statuses,
         conversations=conversations,
         backstage=backstage,
         now=clock.now,

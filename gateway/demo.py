@@ -128,7 +128,7 @@ def configure(port: int, workflow_url: str) -> Config:
     Its secrets are made here and end with the process; nobody is told the app's code, because
     the demo lets requests without a credential in.
     """
-    code = enrolment.new_code(secrets.token_urlsafe(enrolment.CODE_BYTES))
+    code = enrolment.new_code()
     demo_app = {"name": APP, "allowed_request_types": ["chat"], "rate_limit": "1000/hour"}
     return configs.parse(
         toml=None,

@@ -3,7 +3,7 @@
 import random
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from ipaddress import ip_network
 from math import inf
 from pathlib import Path
@@ -95,19 +95,13 @@ class Doors:
         config: Config,
         patience: Patience,
         *,
-        providers: Mapping[str, str],
         conversations: Conversations,
         backstage: Backstage,
         now: Callable[[], float],
     ) -> None:
-        """Make them; `install` opens them.
-
-        Args:
-            providers: how each provider was at its last check; the caller keeps it fresh.
-        """
+        """Make them; `install` opens them."""
         self._core = core
         self._patience = patience
-        self._providers = providers
         self._conversations = conversations
         self._backstage = backstage
         self._now = now
@@ -255,13 +249,7 @@ class Doors:
             ).door,
             archive.door,
             History(desk, self._conversations).door,
-            Health(
-                self._core,
-                self._providers,
-                self._conversations.count,
-                self._uptime_s,
-                self._backstage.sources.low,
-            ).door,
+            Health(self._core, self._backstage.sources, self._uptime_s).door,
             *self._admin_doors(desk, settings),
         ]
         document = ApiDocument(doors, public_url=settings.public_url)

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from gateway.problems import ConfigError, Problem, Report, nearest
 
 PREFIX = "gw_"
 # What a code is made of: more than anybody can guess.
-CODE_BYTES = 32
+_CODE_BYTES = 32
 
 # What stands in the file: an app for each code, or hash of one.
 Codes = dict[str, Any]
@@ -24,13 +25,9 @@ class UnknownApp(Exception):
     """No app of the file has that name; the text says which one might be meant."""
 
 
-def new_code(random_text: str) -> str:
-    """An app code, recognisable for people and for scanners that look for lost secrets.
-
-    Args:
-        random_text: of `CODE_BYTES` random bytes, fit for a URL.
-    """
-    return PREFIX + random_text
+def new_code() -> str:
+    """An app code, recognisable for people and for scanners that look for lost secrets."""
+    return PREFIX + secrets.token_urlsafe(_CODE_BYTES)
 
 
 def add(file: Path, code: str, entry: dict[str, Any]) -> None:

@@ -90,12 +90,9 @@ def _mode(name: str, entry: Any, report: Report) -> Mode | None:
     entry = _table(name, entry, report)
     if entry is None:
         return None
-    known = rules.rules_of(Mode)
-    listed = entry.pop("actions", {})
-    for key in [key for key in entry if key not in known]:
-        report.unknown(key, [*known, "actions"])
-        del entry[key]
-    return Mode(name=name, actions=_actions(listed, report), **rules.read(known, entry, report))
+    actions = _actions(entry.pop("actions", {}), report)
+    values = rules.read(rules.rules_of(Mode), entry, report, beside=("actions",))
+    return Mode(name=name, actions=actions, **values)
 
 
 def _actions(listed: Any, report: Report) -> tuple[Action, ...]:

@@ -7,7 +7,7 @@ A struct carries the rule of each field in its annotation (`Annotated[int, whole
 import ipaddress
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple, get_type_hints
 
@@ -55,15 +55,24 @@ def rules_of(struct: type) -> dict[str, Rule]:
     }
 
 
-def read(rules: Mapping[str, Rule], raw: Mapping[str, Any], report: Report) -> dict[str, Any]:
+def read(
+    rules: Mapping[str, Rule],
+    raw: Mapping[str, Any],
+    report: Report,
+    *,
+    beside: Iterable[str] = (),
+) -> dict[str, Any]:
     """The checked values of an object; null and "" are absent, each wrong key is reported.
 
     Where the rule says that "" clears, it is None instead.
+
+    Args:
+        beside: keys that the caller has read and taken out; another may be meant for one.
     """
     values: dict[str, Any] = {}
     for key, value in raw.items():
         if key not in rules:
-            report.unknown(key, rules)
+            report.unknown(key, [*rules, *beside])
         elif value == "" and rules[key].clears:
             values[key] = None
         elif value is not None and value != "":

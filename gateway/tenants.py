@@ -168,11 +168,7 @@ def _tenant(code: str, entry: Any, report: Report) -> Tenant | None:
     types = entry.pop("allowed_request_types", None)
     budget = _budget(entry.pop("budget", None), part)
     known = rules.rules_of(Tenant)
-    known_keys = {**known, "allowed_request_types": rules.table(), "budget": rules.table()}
-    for key in [key for key in entry if key not in known]:
-        part.unknown(key, known_keys)
-        del entry[key]
-    values = rules.read(known, entry, part)
+    values = rules.read(known, entry, part, beside=("allowed_request_types", "budget"))
     code_digest = _code_digest(code, part)
     request_types = _request_types(types, part)
     if entry.get("name") in (None, ""):

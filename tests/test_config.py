@@ -343,7 +343,7 @@ def test_no_message_shows_an_app_code() -> None:
     """Not even where everything about the app is wrong."""
     code = "abcdefghijklmnopqrstuvwxyz"
     found = problems(apps=f'{{"app_codes": {{"{code}": {{"name": 1, "x": 2}}}}}}')
-    assert [problem.key for problem in found] == ["app_codes.…wxyz.x", "app_codes.…wxyz.name"]
+    assert [problem.key for problem in found] == ["app_codes.…wxyz.name", "app_codes.…wxyz.x"]
     assert code not in str(ConfigError(found))
 
 

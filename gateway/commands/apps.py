@@ -1,7 +1,6 @@
 """`app add`, `list`, `rotate`, `remove`: who may come in. A code is shown once, when it is made."""
 
 import argparse
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ _LONG = 16
 
 def add(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     """Add an app and show its code."""
-    code, file = _new_code(), _file(typed, environ)
+    code, file = enrolment.new_code(), _file(typed, environ)
     enrolment.add(file, code, _entry(typed))
     say(f"{typed.name} is in {file}. This is its app code; it is shown only this once:")
     _show_code(typed, code)
@@ -46,7 +45,7 @@ def show(typed: argparse.Namespace, environ: dict[str, str]) -> int:
 
 def rotate(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     """Give an app a new code and show it."""
-    code, file = _new_code(), _file(typed, environ)
+    code, file = enrolment.new_code(), _file(typed, environ)
     try:
         enrolment.rotate(file, typed.name, code)
     except UnknownApp as error:
@@ -78,10 +77,6 @@ def remove(typed: argparse.Namespace, environ: dict[str, str]) -> int:
 
 def _file(typed: argparse.Namespace, environ: dict[str, str]) -> Path:
     return conf.folder(typed, environ) / "apps.json"
-
-
-def _new_code() -> str:
-    return enrolment.new_code(secrets.token_urlsafe(enrolment.CODE_BYTES))
 
 
 def _show_code(typed: argparse.Namespace, code: str) -> None:

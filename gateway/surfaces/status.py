@@ -1,6 +1,6 @@
 """How the gateway is: for people, for supervisors, for load balancers."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from typing import Literal, TypedDict
 
 from aiohttp import web
@@ -8,6 +8,7 @@ from aiohttp import web
 from gateway.engine.core import Core
 from gateway.errors import GatewayError
 from gateway.surfaces.door import Door, answer
+from gateway.surfaces.overview import Sources
 from gateway.surfaces.polled import Refusal
 from gateway.surfaces.route import Access, Reply, Route
 
@@ -36,26 +37,10 @@ ALIVE = Reply(200, "It answers.", (Standing,))
 class Health:
     """`/health` for people, `/health/live` and `/health/ready` for supervisors."""
 
-    def __init__(
-        self,
-        core: Core,
-        providers: Mapping[str, str],
-        conversations: Callable[[], Awaitable[int]],
-        uptime_s: Callable[[], float],
-        low: Callable[[], bool],
-    ) -> None:
-        """Report on `core`.
-
-        Args:
-            providers: how each provider was at its last check; the caller keeps it fresh.
-            conversations: how many are kept.
-            low: there is too little room on the disk.
-        """
+    def __init__(self, core: Core, sources: Sources, uptime_s: Callable[[], float]) -> None:
         self._core = core
-        self._providers = providers
-        self._conversations = conversations
+        self._sources = sources
         self._uptime_s = uptime_s
-        self._low = low
         self.door = Door(
             "status",
             shape,
@@ -88,9 +73,9 @@ class Health:
             "queue_size": self._core.queue_size,
             "active_workers": self._core.active_workers,
             "uptime": in_days(self._uptime_s()),
-            "together_ai_status": self._providers.get("together", "no key"),
-            "conversations_in_memory": await self._conversations(),
-            "providers": dict(self._providers),
+            "together_ai_status": self._sources.providers.get("together", "no key"),
+            "conversations_in_memory": await self._sources.conversations(),
+            "providers": dict(self._sources.providers),
         }
         return answer(report)
 
@@ -102,7 +87,7 @@ class Health:
         """A new request would be accepted."""
         if not self._core.accepting:
             return answer({"status": "draining" if self._core.draining else "full"}, status=503)
-        if self._low():
+        if self._sources.low():
             return answer({"status": "disk_full"}, status=503)
         return answer({"status": "ok"})
 
