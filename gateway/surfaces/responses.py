@@ -29,15 +29,8 @@ from gateway.surfaces.openai_request import (
     portable,
     sampling,
 )
-from gateway.surfaces.response_events import EVENTS
-from gateway.surfaces.response_object import (
-    ECHOED,
-    ResponseFramer,
-    ResponseObject,
-    opening,
-    place_after,
-    whole,
-)
+from gateway.surfaces.response_events import EVENTS, ResponseFramer, opening, place_after
+from gateway.surfaces.response_object import ECHOED, ResponseObject, whole
 from gateway.surfaces.route import PRIORITY, Access, Body, Events, Parameter, Reply, Route
 from gateway.surfaces.streams import CAUGHT_UP
 from gateway.surfaces.streams import REFUSES as UNREADABLE

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.log import Cursor
-from gateway.surfaces.response_object import ResponseFramer, place_after
+from gateway.surfaces.response_events import ResponseFramer, place_after
 from tests.surfaces.attempts import JOB, data, written
 
 
