@@ -1,8 +1,8 @@
 """A job's log as the events of the assistant, which its stream and the WebSocket both tell.
 
 Each event has an id of its own, and whoever comes back with it is told exactly the rest. Most tell
-of one fact of the log and have its id. Beside them: what is told while a job waits for its first
-attempt is counted from `0-0`, and an attempt begins with two events, the first of which is its
+of one fact of the log and have its id. Beside them: what is told of the wait for the first attempt
+is counted from `0-0`, and an attempt begins with two events, the first of which is its
 `<attempt>-0`.
 """
 
@@ -70,9 +70,9 @@ def format_of(name: str, core: Core, job: Job, write: Write, cursor: Cursor | No
         cursor: the last event that the reader has, who goes on at its `fact`.
     """
     aside: Callable[[Cursor], bytes] | None = None
-    if job.state is State.QUEUED:
+    if job.state is State.QUEUED or cursor is None:
         aside = Place(core, job, write, cursor)
-    elif cursor is not None and not cursor.seq and cursor.attempt:
+    elif not cursor.seq and cursor.attempt:
         aside = Begun(job, write)
     return Format(name, lambda: Frames(core, job, write), hello=b":\n", aside=aside)
 
@@ -159,7 +159,11 @@ class Begun:
 
 
 class Place:
-    """What a reader of a waiting job is told beside its log: the place in line, as it changes."""
+    """What a reader is told beside the log: that the job waits, and its place as it changes.
+
+    Also whoever comes when the wait is over is told of it, so that all readers are told the same
+    stages.
+    """
 
     def __init__(self, core: Core, job: Job, write: Write, before: Cursor | None) -> None:
         """Tell a reader whose last event was `before`; None for one who has read nothing yet."""
@@ -168,22 +172,23 @@ class Place:
         self._write = write
         self._position: int | None = None
         self._cursor: Cursor | None = None
+        self._begun = before is not None and not before.attempt
         # How many events have been told of the wait for the first attempt, less one.
-        self._seq = before.seq if before is not None and not before.attempt else -1
+        self._seq = before.seq if before is not None and self._begun else -1
 
     def __call__(self, cursor: Cursor) -> bytes:
         """The news for a reader whose last event was `cursor`; none once the log has gone on."""
         if self._cursor not in (None, cursor):
             return b""
+        frames = b""
+        if not self._begun:
+            self._begun = True
+            frames = self._frame("stage", cursor, {"stage": "queued"})
         standing = waiting(self._core, self._job)
         position = standing.get("position")
-        if position is None or position == self._position:
-            return b""
-        frames = b""
-        if self._cursor is None and self._seq < 0:
-            frames = self._frame("stage", cursor, {"stage": "queued"})
-        frames += self._frame("status", cursor, standing)
-        self._position, self._cursor = position, cursor
+        if position is not None and position != self._position:
+            frames += self._frame("status", cursor, standing)
+            self._position, self._cursor = position, cursor
         return frames
 
     def _frame(self, name: str, cursor: Cursor, data: Data) -> bytes:

@@ -87,8 +87,9 @@ async def test_a_waiting_request_is_cancelled(gateway: Gateway) -> None:
         for _ in range(2):
             want = {"request_id": job_id, "status": "cancelled"}
             assert await cancel(gateway, job_id) == (200, want)
-        (only,) = await told(gateway, job_id)
-        assert (only.name, only.data["code"], only.data["retryable"]) == (
+        waited, last = await told(gateway, job_id)
+        assert waited.data == {"stage": "queued"}
+        assert (last.name, last.data["code"], last.data["retryable"]) == (
             "error",
             "CANCELLED",
             False,

@@ -32,6 +32,7 @@ async def test_a_stream_tells_everything_in_order(gateway: Gateway) -> None:
     ]
     usage = {"prompt_tokens": 2, "completion_tokens": 2, "total_tokens": 4, "estimated": False}
     assert got == [
+        Told("stage", "0-0", {"stage": "queued"}),
         Told("stage", "1-0", {"stage": "processing"}),
         Told("status", "1-1", {"status": "processing"}),
         Told("stage", "1-2", {"stage": "generating"}),
@@ -115,8 +116,10 @@ async def test_a_waiting_reader_that_comes_back_goes_on_waiting() -> None:
                 assert (event.id, event.event) == want[read_before]
         await cancel(gateway, running)
         await gateway.over(job_id)
-        everything = await told(gateway, job_id)
-        assert await told(gateway, job_id, "0-3") == everything
+        waited, *rest = await told(gateway, job_id)
+        assert (waited.id, waited.name) == want[0]
+        for last, _ in want:
+            assert await told(gateway, job_id, last) == rest
 
 
 async def test_every_cursor_gives_exactly_the_rest(gateway: Gateway) -> None:
@@ -128,7 +131,7 @@ async def test_every_cursor_gives_exactly_the_rest(gateway: Gateway) -> None:
     ids = [event.id for event in Decoder().feed(body)]
     assert ids == sorted(set(ids), key=Cursor.parse)
     frames = body.split(b"event: ")[1:]
-    for at, cursor in enumerate(["0-0", *ids[:-1]]):
+    for at, cursor in enumerate(ids[:-1], 1):
         reply = await gateway.get(path, **bearer(CODE), **{"Last-Event-ID": cursor})
         assert reply.body.split(b"event: ")[1:] == frames[at:], cursor
     reply = await gateway.get(path, **bearer(CODE), **{"Last-Event-ID": ids[-1]})

@@ -269,12 +269,13 @@ async def test_what_is_no_message_ends_the_connection(
 async def test_what_is_not_known_is_no_concern(gateway: Gateway) -> None:
     """Other types, other fields, pings and pongs: the events go on."""
     job_id = await made(gateway, model=STUCK)
+    await gateway.published(job_id, 1)
     async with connected(gateway, job_id) as connection:
         for text in ("{}", '{"type": "hello"}', '{"x": 1}'):
             await connection.send_str(text)
         await connection.pong(b"x")
         await connection.ping(b"alive?")
-        for _ in range(4):
+        for _ in range(5):
             await following(connection, job_id)
         pong = await connection.receive()
         assert (pong.type, pong.data) == (WSMsgType.PONG, b"alive?")
@@ -299,7 +300,7 @@ async def test_silence_is_broken_by_a_ping() -> None:
         job_id = await made(gateway, model=SILENT)
         await gateway.published(job_id, 1)
         async with connected(gateway, job_id) as connection:
-            for _ in range(2):
+            for _ in range(3):
                 await following(connection, job_id)
             for _ in range(3):
                 assert (await connection.receive()).type is WSMsgType.PING
