@@ -152,7 +152,7 @@ test("a request's page plays its log, and text that would be markup stays text",
 });
 
 test("a request that runs is followed; one that nobody made is not found", async () => {
-  const operator = await signedIn("#/requests");
+  const operator = await signedIn();
   const id = await ask(gateway, "Go on", { model: "simulator/lorem?tokens=150&gap=0.05" });
   await operator.go(`#/requests/${id}`);
   await operator.sees("processing");
