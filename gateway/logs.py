@@ -58,7 +58,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 # Values that hold no text.
 _HARMLESS = frozenset({int, float, bool, type(None)})
 # Characters of a text that may come again.
-_SHORT = 100
+SHORT = 100
 
 # One line a second for requests that are no HTTP: a scanner must not fill the disk.
 _MALFORMED_EVERY_S = 1.0
@@ -76,7 +76,7 @@ class Redactor:
         self._pattern = re.compile("|".join([*literal, *_SHAPES]))
         self._marks = (*known, *_MARKS)
         # Names, states and ids stand in line after line.
-        self._short = lru_cache(maxsize=4096)(self._searched)
+        self.clean_short = lru_cache(maxsize=4096)(self.clean)
 
     def __call__(self, logger: object, method: str, line: EventDict) -> EventDict:
         return {
@@ -86,9 +86,6 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text with every secret replaced."""
-        return self._short(text) if len(text) <= _SHORT else self._searched(text)
-
-    def _searched(self, text: str) -> str:
         # Most texts hold none, and looking for a few words is far cheaper than the pattern.
         for mark in self._marks:
             if mark in text:
@@ -147,9 +144,11 @@ class Json:
 
     def __init__(self, redactor: Redactor) -> None:
         self._clean = redactor.clean
+        self._clean_short = redactor.clean_short
 
     def __call__(self, logger: object, method: str, line: EventDict) -> bytes:
-        clean = self._clean
+        line = with_traceback(logger, method, of_job(logger, method, line))
+        clean, clean_short = self._clean, self._clean_short
         # The fields that every line has come first.
         written = {
             "timestamp": datetime.now(UTC),
@@ -157,7 +156,11 @@ class Json:
             "event": clean("event", line.pop("event", None)),
         }
         for key, value in line.items():
-            written[key] = value if type(value) in _HARMLESS else clean(key, value)
+            kind = type(value)
+            if kind is str and len(value) <= SHORT:
+                written[key] = clean_short(key, value)
+            else:
+                written[key] = value if kind in _HARMLESS else clean(key, value)
         try:
             return _encode(written)
         except UnicodeEncodeError:
@@ -178,20 +181,23 @@ def of_job(logger: object, method: str, line: EventDict) -> EventDict:
     return line if "job_id" in line else merge_contextvars(logger, method, line)
 
 
+def with_traceback(logger: object, method: str, line: EventDict) -> EventDict:
+    """The line with the traceback it names as text, before that is looked at for secrets."""
+    # rich, left to itself, would print local variables.
+    return (
+        structlog.processors.format_exc_info(logger, method, line) if "exc_info" in line else line
+    )
+
+
 def processors(redactor: Redactor, *, as_columns: bool, colours: bool = False) -> list[Processor]:
     """The way of a line from the call to its bytes."""
-    shared: list[Processor] = [
-        of_job,
-        # Before the redactor: a traceback is text by then, and rich would print local variables.
-        structlog.processors.format_exc_info,
-    ]
     if not as_columns:
-        return [*shared, Json(redactor)]
+        return [Json(redactor)]
     columns = structlog.dev.ConsoleRenderer(
         colors=colours, exception_formatter=structlog.dev.plain_traceback
     )
     level = structlog.processors.add_log_level
-    return [*shared, redactor, level, stamped, printable, columns, _as_bytes]
+    return [of_job, with_traceback, redactor, level, stamped, printable, columns, _as_bytes]
 
 
 def _as_bytes(logger: object, method: str, text: Any) -> bytes:
