@@ -4,10 +4,10 @@ The only file that names concrete classes.
 """
 
 import asyncio
+import os
 import random
 import secrets
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,7 @@ from gateway.stores.memory import MemoryStore
 from gateway.stores.sqlite import SqliteStore
 from gateway.stores.sqlite_conversations import SqliteConversations
 from gateway.surfaces.overview import Sources
+from gateway.uuids import uuids
 
 if TYPE_CHECKING:
     from gateway.tracer import Tracer
@@ -93,7 +94,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
         limits=Limits(time.monotonic),
         bounds=_bounds(settings),
         now=clock.now,
-        new_uuid=uuid.uuid4,
+        new_uuid=uuids(os.urandom).__next__,
         rng=random.Random(),
         on_callback=notifier.wake,
         observer=observer,

@@ -1,8 +1,8 @@
 """The doors: every surface, set as the configuration says, and set anew when that changes."""
 
+import os
 import random
 import time
-import uuid
 from collections.abc import Callable, Collection
 from ipaddress import ip_network
 from math import inf
@@ -46,6 +46,7 @@ from gateway.surfaces.stream import N8n
 from gateway.surfaces.streams import Streams
 from gateway.surfaces.visit import VISIT
 from gateway.surfaces.websocket import WebSockets
+from gateway.uuids import uuids
 
 # What fails within this is answered with a status of its own, at OpenAI's doors.
 _HOLD_S = 10.0
@@ -245,7 +246,7 @@ class Doors:
                 fallback_models=settings.fallback_models,
                 on_disconnect=OnDisconnect(settings.on_disconnect),
                 now=self._now,
-                new_uuid=uuid.uuid4,
+                new_uuid=uuids(os.urandom).__next__,
             ).door,
             archive.door,
             History(desk, self._conversations).door,

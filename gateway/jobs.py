@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -173,7 +172,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     wait_s: float | None = None
 
 
-def new_job_id(now: float, new_uuid: Callable[[], UUID]) -> str:
+def new_job_id(now: float, new_uuid: Callable[[], str]) -> str:
     """A request id: `<UTC time>-<uuid4>`, such as 20261120T224400Z-0b9f6c1e-…"""
     return f"{_stamp(int(now))}-{new_uuid()}"
 

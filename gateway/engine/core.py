@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from random import Random
 from typing import Any, TypeVar
-from uuid import UUID
 
 import structlog
 
@@ -74,7 +73,7 @@ class Core:
         limits: Limits,
         bounds: Bounds,
         now: Callable[[], float],
-        new_uuid: Callable[[], UUID],
+        new_uuid: Callable[[], str],
         rng: Random,
         on_callback: Callable[[], None],
         observer: Observer | None = None,

@@ -7,7 +7,6 @@ last event seen.
 import sys
 from collections.abc import Callable
 from typing import Any, Literal, NotRequired, TypedDict
-from uuid import UUID
 
 import msgspec
 from aiohttp import web
@@ -114,7 +113,7 @@ class Chat:
         fallback_models: tuple[str, ...],
         on_disconnect: OnDisconnect,
         now: Callable[[], float],
-        new_uuid: Callable[[], UUID],
+        new_uuid: Callable[[], str],
     ) -> None:
         """Serve chats.
 
@@ -207,7 +206,7 @@ class Chat:
             return None
         now = self._now()
         return Conversation(
-            id=str(self._new_uuid()),
+            id=self._new_uuid(),
             owner=principal.owner(asked.user_id or None),
             created_at=now,
             updated_at=now,

@@ -80,7 +80,7 @@ class Rig:
             limits=Limits(asyncio.get_running_loop().time),
             bounds=msgspec.structs.replace(BOUNDS, **(bounds or {})),
             now=self.now,
-            new_uuid=lambda: UUID(int=self.rng.getrandbits(128), version=4),
+            new_uuid=lambda: str(UUID(int=self.rng.getrandbits(128), version=4)),
             rng=self.rng,
             on_callback=self._called_back,
         )

@@ -39,7 +39,7 @@ def store_in(
 
 def job_of(number: int) -> Job:
     return Job(
-        id=new_job_id(NOW, lambda: UUID(int=number, version=4)),
+        id=new_job_id(NOW, lambda: str(UUID(int=number, version=4))),
         owner=Owner(tenant="acme"),
         door="ask",
         request=Request(messages=(Message(role="user", content="x" * (number % 5000)),), model="m"),

@@ -62,7 +62,7 @@ async def leave_behind(folder: Path, rng: Random) -> Left:
 def _job(now: float, rng: Random, on_failure: OnFailure) -> Job:
     messages = (Message(role="user", content="hi"),)
     return Job(
-        id=new_job_id(now, lambda: UUID(int=rng.getrandbits(128), version=4)),
+        id=new_job_id(now, lambda: str(UUID(int=rng.getrandbits(128), version=4))),
         owner=Owner(tenant="e2e"),
         door="ai_request",
         request=Request(messages=messages, model="together/echo?stall=0"),

@@ -25,7 +25,7 @@ STOPPED = Outcome(terminal=Cancelled(), answer="Hel")
 def new_job(**changes: Any) -> Job:
     """A job that waits; every one with an id of its own."""
     job = Job(
-        id=new_job_id(NOW, uuid4),
+        id=new_job_id(NOW, lambda: str(uuid4())),
         owner=Owner(tenant="acme", user="zoë"),
         door="ask",
         request=Request(
