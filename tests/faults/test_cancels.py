@@ -30,7 +30,7 @@ TOLD = {
     "complete": {"Request is already over: completed"},
 }
 # The provider's connection, after the answer that says that the job is cancelled.
-CLOSED_S = 1.0
+CLOSED_S = 1.0 if LONG else 10.0
 
 
 @pytest.fixture
