@@ -28,6 +28,7 @@ GatewayError
     ├── ProviderSpared        502  AI_SERVICE_ERROR
     ├── ProviderTimeout       504  TIMEOUT
     └── ProviderRefused       400  INVALID_REQUEST
+        └── ProviderLacksModel 400 UNKNOWN_MODEL
 
 A surface translates an error once, at its border, into the shape of its own wire.
 The text of an error is meant for the caller: it never holds a secret, a prompt, or
@@ -244,3 +245,8 @@ class ProviderRefused(ProviderError):
     code = "INVALID_REQUEST"
     status = 400
     default = "The AI service refused the request as invalid."
+
+
+class ProviderLacksModel(ProviderRefused):
+    code = "UNKNOWN_MODEL"
+    default = "The AI service does not have that model."

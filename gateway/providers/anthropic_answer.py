@@ -9,7 +9,13 @@ from typing import Any
 import msgspec
 import structlog
 
-from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
+from gateway.errors import (
+    ProviderError,
+    ProviderLacksModel,
+    ProviderRateLimited,
+    ProviderRefused,
+    ProviderTimeout,
+)
 from gateway.events import Delta
 from gateway.providers import Output
 from gateway.providers.dialect import REFUSED_KEY, REPORTED
@@ -138,7 +144,9 @@ def _reported(error: Any) -> ProviderError:
     match kind:
         case "authentication_error" | "permission_error":
             return ProviderError(REFUSED_KEY)
-        case "invalid_request_error" | "not_found_error" | "request_too_large":
+        case "not_found_error":
+            return ProviderLacksModel()
+        case "invalid_request_error" | "request_too_large":
             return ProviderRefused()
         case "rate_limit_error":
             return ProviderRateLimited(retryable=True)

@@ -11,7 +11,13 @@ from typing import Any
 import msgspec
 import structlog
 
-from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
+from gateway.errors import (
+    ProviderError,
+    ProviderLacksModel,
+    ProviderRateLimited,
+    ProviderRefused,
+    ProviderTimeout,
+)
 from gateway.events import Delta, Logprobs, Usage
 from gateway.messages import Message, Request
 from gateway.providers import Output
@@ -72,7 +78,9 @@ def failure(status: int, retry_after_s: float | None = None) -> ProviderError:
     """What an HTTP status means for the caller of a provider."""
     if status in (401, 403):
         return ProviderError(REFUSED_KEY)
-    if status in (400, 404, 413, 422):
+    if status == 404:
+        return ProviderLacksModel()
+    if status in (400, 413, 422):
         return ProviderRefused()
     # 498 is Groq's: its flexible tier is full.
     if status in (429, 498):

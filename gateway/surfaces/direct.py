@@ -16,6 +16,7 @@ from gateway.errors import (
     Conflict,
     Draining,
     ProviderError,
+    ProviderLacksModel,
     ProviderRateLimited,
     ProviderRefused,
     ProviderTimeout,
@@ -32,7 +33,14 @@ from gateway.surfaces.streams import Streams
 from gateway.surfaces.visit import VISIT
 
 # How a job's failure is told to a caller who waits for its answer.
-REFUSES = (Conflict, ProviderRefused, ProviderRateLimited, ProviderError, ProviderTimeout)
+REFUSES = (
+    Conflict,
+    ProviderRefused,
+    ProviderLacksModel,
+    ProviderRateLimited,
+    ProviderError,
+    ProviderTimeout,
+)
 
 
 class Wish(Protocol):

@@ -15,6 +15,7 @@ from gateway.errors import (
     InvalidRequest,
     OverBudget,
     ProviderError,
+    ProviderLacksModel,
     ProviderRateLimited,
     ProviderRefused,
     ProviderTimeout,
@@ -29,6 +30,7 @@ from gateway.surfaces.door import Door
 # The first that fits; all others are told by their status.
 _KINDS: tuple[tuple[type[GatewayError], str, str | None], ...] = (
     (UnknownModel, "invalid_request_error", "model_not_found"),
+    (ProviderLacksModel, "invalid_request_error", "model_not_found"),
     (Unauthenticated, "invalid_request_error", "invalid_api_key"),
     (Forbidden, "permission_error", "permission_denied"),
     (RateLimited, "requests", "rate_limit_exceeded"),
@@ -59,7 +61,8 @@ class OpenAIDoor(Door):
 
     def status(self, kind: type[GatewayError]) -> int:
         """The HTTP status by which OpenAI's clients choose the class of their error."""
-        return 404 if issubclass(kind, UnknownModel) else super().status(kind)
+        unknown = issubclass(kind, UnknownModel | ProviderLacksModel)
+        return 404 if unknown else super().status(kind)
 
     def refuse(self, error: GatewayError) -> web.Response:
         """The answer that an error means to OpenAI's clients."""
@@ -88,7 +91,13 @@ _FAILURES: dict[str, type[GatewayError]] = {
     "CANCELLED": Conflict,
     **{
         kind.code: kind
-        for kind in (ProviderRefused, ProviderRateLimited, ProviderTimeout, ProviderError)
+        for kind in (
+            ProviderRefused,
+            ProviderLacksModel,
+            ProviderRateLimited,
+            ProviderTimeout,
+            ProviderError,
+        )
     },
 }
 

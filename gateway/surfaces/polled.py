@@ -141,6 +141,8 @@ def error_code(code: str) -> Literal["AI_SERVICE_ERROR", "TIMEOUT", "INVALID_REQ
     match code:
         case "TIMEOUT" | "INVALID_REQUEST":
             return code
+        case "UNKNOWN_MODEL":
+            return "INVALID_REQUEST"
     return "AI_SERVICE_ERROR"
 
 

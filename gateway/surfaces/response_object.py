@@ -5,7 +5,7 @@ https://platform.openai.com/docs/api-reference/responses/object
 
 from typing import Any, Literal, TypedDict
 
-from gateway.errors import ProviderRateLimited, ProviderRefused
+from gateway.errors import ProviderLacksModel, ProviderRateLimited, ProviderRefused
 from gateway.events import Cancelled, Completed, Event, ToolCall, Usage, as_failed
 from gateway.jobs import Job, State
 
@@ -38,6 +38,7 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 # Failures that are not the server's, by their names here.
 _FAILED = {
     ProviderRefused.code: "invalid_prompt",
+    ProviderLacksModel.code: "invalid_prompt",
     ProviderRateLimited.code: "rate_limit_exceeded",
 }
 # What an object says of its request, where the request said nothing.

@@ -13,7 +13,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
-from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
+from gateway.errors import (
+    ProviderError,
+    ProviderLacksModel,
+    ProviderRateLimited,
+    ProviderRefused,
+    ProviderTimeout,
+)
 from gateway.events import Completed, Delta, ToolCall, Usage
 from gateway.messages import Message, Request
 from gateway.providers import Output, Provider
@@ -120,7 +126,7 @@ class ProviderConformance:
             (400, ProviderRefused, False),
             (401, ProviderError, False),
             (403, ProviderError, False),
-            (404, ProviderRefused, False),
+            (404, ProviderLacksModel, False),
             (408, ProviderTimeout, True),
             (409, ProviderError, True),
             (413, ProviderRefused, False),

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
+from gateway.errors import (
+    ProviderError,
+    ProviderLacksModel,
+    ProviderRateLimited,
+    ProviderRefused,
+    ProviderTimeout,
+)
 from gateway.events import Completed, Delta, ToolCall, Usage
 from gateway.providers import Output
 from gateway.providers.anthropic_answer import Translator
@@ -191,7 +197,7 @@ def test_an_end_without_a_stop_is_a_failure() -> None:
         ("rate_limit_error", ProviderRateLimited, True),
         ("timeout_error", ProviderTimeout, True),
         ("invalid_request_error", ProviderRefused, False),
-        ("not_found_error", ProviderRefused, False),
+        ("not_found_error", ProviderLacksModel, False),
         ("request_too_large", ProviderRefused, False),
         ("authentication_error", ProviderError, False),
         ("permission_error", ProviderError, False),

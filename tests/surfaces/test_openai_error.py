@@ -47,6 +47,7 @@ async def test_other_refusals_have_the_shape_too(gateway: Gateway) -> None:
 
 FAILURES = {
     "refused": ("simulator/echo?status=400", 400, None),
+    "without the model": ("simulator/echo?status=404", 404, "model_not_found"),
     "down": ("simulator/echo?status=401", 502, "ai_service_error"),
     "silent": ("simulator/echo?first=0&stall=0", 504, "timeout"),
     "late": ("simulator/echo?first=0&gap=0&stall=1", 504, "timeout"),
