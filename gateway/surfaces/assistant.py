@@ -269,7 +269,7 @@ class Assistant:
         job = await self._core.own(principal, request.match_info["id"])
         cursor = cursor_of(request)
         format = format_of(FORM, self._core, job, sse_event, cursor)
-        return await self._streams.go_on(request, principal, job, format, fact(cursor))
+        return await self._streams.serve(request, principal, job, format, fact(cursor))
 
     async def look(self, request: web.Request) -> web.Response:
         """How a request stands; all of its answer when it is over."""

@@ -27,7 +27,7 @@ from gateway.surfaces.door import Desk, Door
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, repeat_of
 from gateway.surfaces.route import MESSAGE, Access, Body, Events, Reply, Route
-from gateway.surfaces.streams import CAUGHT_UP, PARAMETERS, REFUSES, Streams
+from gateway.surfaces.streams import CAUGHT_UP, PARAMETERS, REFUSES, Streams, cursor_of
 from gateway.tenants import Tenant
 
 FORM = "chat"
@@ -234,7 +234,7 @@ class Chat:
         """The answer to an earlier question, from the reader's last event on."""
         principal = self._desk.principal(request)
         job = await self._core.own(principal, request.match_info["id"])
-        return await self._streams.serve(request, principal, job, frames(job))
+        return await self._streams.serve(request, principal, job, frames(job), cursor_of(request))
 
     async def _ended(self, job: Job) -> None:
         if job.context.get("saved"):

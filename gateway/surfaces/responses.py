@@ -193,12 +193,12 @@ class Responses:
             return answer(whole(job), request_id=job.id)
         after = _starting_after(request)
         if after is None:
-            return await self._direct.streams.go_on(request, principal, job, _format(job))
+            return await self._direct.streams.serve(request, principal, job, _format(job), None)
         async with self._core.channel(job) as channel:
             log = channel.log
             cursor, rest = place_after(job, log.entries(0, len(log)), after)
             form = _format(job)._replace(hello=rest)
-            return await self._direct.streams.go_on(request, principal, job, form, cursor)
+            return await self._direct.streams.serve(request, principal, job, form, cursor)
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Stop a response; one that is over stays as it is."""

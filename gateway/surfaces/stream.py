@@ -22,7 +22,7 @@ from gateway.surfaces.door import TOKEN_PARAMETER, Desk, Door, answer
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, digest, repeat_of
 from gateway.surfaces.route import MESSAGE, Access, Body, Events, Reply, Route
-from gateway.surfaces.streams import CAUGHT_UP, PARAMETERS, REFUSES, Streams
+from gateway.surfaces.streams import CAUGHT_UP, PARAMETERS, REFUSES, Streams, cursor_of
 from gateway.tenants import Tenant
 
 FORM = "n8n"
@@ -183,7 +183,7 @@ class N8n:
         """The text of an answer as it is written, from the reader's last event on."""
         principal = self._desk.principal(request)
         job = await self._core.own(principal, request.match_info["id"])
-        return await self._streams.serve(request, principal, job, TEXT)
+        return await self._streams.serve(request, principal, job, TEXT, cursor_of(request))
 
 
 def _shape(error: GatewayError) -> StreamRefused:

@@ -88,18 +88,24 @@ class Streams:
         return len(self._open)
 
     async def serve(
-        self, request: web.Request, principal: Principal, job: Job, format: Format
+        self,
+        request: web.Request,
+        principal: Principal,
+        job: Job,
+        format: Format,
+        cursor: Cursor | None,
     ) -> web.StreamResponse:
-        """Answer with the job's events, from the reader's cursor on.
+        """Answer with the format's hello and the job's events that follow `cursor`.
 
-        204 where everything has been read. Ends with the job, the reader, or the stream's age.
+        204 where that is nothing. Ends with the job, the reader, or the stream's age.
+
+        Args:
+            cursor: None for a reader who has read nothing yet.
 
         Raises:
-            BadCursor: the cursor has no such form.
             CursorConflict: the stream cannot go on from there.
             Unavailable: too many streams are open.
         """
-        cursor = cursor_of(request)
         with self._room(principal.tenant.name):
             return await self._serve(request, principal, job, format, cursor)
 
@@ -110,7 +116,7 @@ class Streams:
         submit: Callable[[], Awaitable[Job]],
         format_of: Callable[[Job], Format],
     ) -> web.StreamResponse:
-        """Make a job and answer with its events from the first on, whatever cursor is brought.
+        """Make a job and answer with its events from the first on.
 
         Raises:
             Unavailable: too many streams are open; no job was made.
@@ -119,25 +125,6 @@ class Streams:
         with self._room(principal.tenant.name):
             job = await submit()
             return await self._serve(request, principal, job, format_of(job), None)
-
-    async def go_on(
-        self,
-        request: web.Request,
-        principal: Principal,
-        job: Job,
-        format: Format,
-        cursor: Cursor = START,
-    ) -> web.StreamResponse:
-        """Answer with the format's hello and what follows `cursor`, whatever cursor is brought.
-
-        204 where that is nothing.
-
-        Raises:
-            CursorConflict: the stream cannot go on from there.
-            Unavailable: too many streams are open.
-        """
-        with self._room(principal.tenant.name):
-            return await self._serve(request, principal, job, format, cursor)
 
     async def _serve(
         self,
@@ -190,7 +177,7 @@ class Streams:
         principal: Principal,
         job: Job,
         format: Format,
-        cursor: Cursor = START,
+        cursor: Cursor,
     ) -> AsyncIterator[EventStream]:
         """A reader's place, for a connection that is not EventSource's; looked after as all are.
 
