@@ -73,6 +73,13 @@ def install(
     return mark
 
 
+def _methods(request: web.Request) -> web.Response:
+    """What the path takes, for whoever asks that is no page's browser."""
+    resource = request.match_info.route.resource
+    methods = sorted(route.method for route in resource or ())
+    return web.Response(status=204, headers={hdrs.ALLOW: ",".join(methods)})
+
+
 class _Living(ResourcesUrlDispatcherRouterAdapter):
     """Looks an origin up when it comes; aiohttp_cors itself keeps a copy of those at the start."""
 
@@ -92,6 +99,8 @@ class _Living(ResourcesUrlDispatcherRouterAdapter):
         handler: Handler,
     ) -> None:
         async def preflight(request: web.Request) -> web.StreamResponse:
+            if hdrs.ACCESS_CONTROL_REQUEST_METHOD not in request.headers:
+                return _methods(request)
             try:
                 return await handler(request)
             except web.HTTPForbidden:
