@@ -3,6 +3,7 @@
 After a change of the gateway's: python -m tests.client_types
 """
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,7 @@ def _present(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _declared(name: str, schema: dict[str, Any]) -> str:
-    says = schema.get("description")
-    head = f"/** {says} */\n" if says else ""
+    head = _comment(inspect.cleandoc(schema.get("description", "")))
     if "properties" not in schema:
         return f"{head}export type {name} = {_type(schema)};\n"
     required = set(schema["required"])
@@ -114,6 +114,14 @@ def _declared(name: str, schema: dict[str, Any]) -> str:
         for field, of in schema["properties"].items()
     ]
     return f"{head}export interface {name} {{\n{''.join(fields)}}}\n"
+
+
+def _comment(text: str) -> str:
+    lines = text.splitlines()
+    if len(lines) < 2:
+        return f"/** {text} */\n" if text else ""
+    said = "\n".join(f" * {line}".rstrip() for line in lines)
+    return f"/**\n{said}\n */\n"
 
 
 _PLAIN = {

@@ -195,6 +195,10 @@ class _Schemas:
 
     def __init__(self, kinds: list[Any]) -> None:
         schemas, self.components = msgspec.json.schema_components(kinds, ref_template=_REF)
+        for component in self.components.values():
+            if "description" in component:
+                # A docstring's indentation, which Python 3.13 leaves out, is code to Markdown.
+                component["description"] = inspect.cleandoc(component["description"])
         self._of = dict(zip(kinds, schemas, strict=True))
 
     def one_of(self, kinds: tuple[Any, ...]) -> Item:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -62,6 +63,24 @@ async def test_every_operation_has_a_name_and_a_sentence_of_its_own(told: Any) -
     assert len({operation["operationId"] for operation in every}) == len(every)
     assert [each["operationId"] for each in every if not each["summary"].endswith(".")] == []
     assert [tag["name"] for tag in told["tags"] if not tag["description"]] == []
+
+
+async def test_no_text_is_indented(told: Any) -> None:
+    """Markdown, which all of them are, shows indented lines as code."""
+    texts = list(described(told))
+    assert len(texts) > 100
+    assert [text for text in texts if "\n " in text] == []
+
+
+def described(part: Any) -> Iterator[str]:
+    """Every description in a part of the document."""
+    if isinstance(part, dict):
+        if isinstance(part.get("description"), str):
+            yield part["description"]
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            yield from described(each)
 
 
 async def test_every_body_has_an_example_that_fits(told: Any) -> None:

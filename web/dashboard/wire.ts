@@ -33,8 +33,10 @@ export interface AppLoad {
   waiting: number;
 }
 
-/** A model that fails: still asked, spared for a while, or asked by one call whether it is
-    back. */
+/**
+ * A model that fails: still asked, spared for a while, or asked by one call whether it is
+ * back.
+ */
 export interface BreakerState {
   model: string;
   provider: string;
@@ -56,9 +58,11 @@ export interface CalledTool {
   name: string;
 }
 
-/** A callback. `url` is without its query; `note` says what the newest attempt met.
-
-    Times are UTC, seconds since the epoch. `next_at` is null where no attempt is due. */
+/**
+ * A callback. `url` is without its query; `note` says what the newest attempt met.
+ *
+ * Times are UTC, seconds since the epoch. `next_at` is null where no attempt is due.
+ */
 export interface DeliveryItem {
   app: string;
   attempts: number;
@@ -90,10 +94,12 @@ export interface Failure {
   message: string;
 }
 
-/** A job in a list.
-
-    Times are UTC, seconds since the epoch; `first_token_s` and `duration_s` count from
-    `created_at`. `prompt` is the beginning of the last user turn. */
+/**
+ * A job in a list.
+ *
+ * Times are UTC, seconds since the epoch; `first_token_s` and `duration_s` count from
+ * `created_at`. `prompt` is the beginning of the last user turn.
+ */
 export interface Item {
   app: string;
   attempt: number;
@@ -114,9 +120,11 @@ export interface Item {
   user: string | null;
 }
 
-/** A page, newest first. `next` goes into `before`; it is null on the last page.
-
-    A page may be empty and have a `next`: what is rare is looked for step by step. */
+/**
+ * A page, newest first. `next` goes into `before`; it is null on the last page.
+ *
+ * A page may be empty and have a `next`: what is rare is looked for step by step.
+ */
 export interface Items {
   jobs: Item[];
   next: string | null;
