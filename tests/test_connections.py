@@ -13,7 +13,8 @@ from tests.surfaces import event_source
 from tests.surfaces.running import CODE, STUCK, Gateway, bearer, raw
 from tests.surfaces.teller import MODEL, Teller, told
 
-BRIEF_S = 0.1
+# Longer than a stall of the machine between a connection and what is sent on it.
+BRIEF_S = 0.3
 HALF = b"GET /health/live HTTP/1.1\r\nHost: 127.0"
 WHOLE = HALF + b".0.1\r\n\r\n"
 POSTED = WHOLE.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\nabc")

@@ -167,10 +167,10 @@ async def test_chunks_arrive_one_by_one(
 async def test_heartbeats_keep_a_silent_stream(
     name: str, certificate: Path, caller: ClientSession, unused_tcp_port: int
 ) -> None:
-    """A proxy that waits half a second for a byte has the stream after that, and after more."""
+    """A proxy that waits two seconds for a byte has the stream after that, and after more."""
     async with (
-        Gateway(HEARTBEAT=0.1, patience=TICKING) as gateway,
-        before(name, gateway.origin, certificate, unused_tcp_port, "500ms") as origin,
+        Gateway(HEARTBEAT=0.2, patience=TICKING) as gateway,
+        before(name, gateway.origin, certificate, unused_tcp_port, "2s") as origin,
     ):
         job_id = await gateway.queue(STUCK)
         async with caller.get(f"{origin}/stream/{job_id}", headers=bearer(CODE)) as response:

@@ -6,7 +6,6 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from gateway.doors import Patience
 from tests.engine.receiver import Receiver
 from tests.surfaces.running import Gateway
 from tests.surfaces.teller import Teller
@@ -45,11 +44,9 @@ async def workflows() -> AsyncIterator[Receiver]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(workflows: Receiver) -> AsyncIterator[Gateway]:
-    """A gateway for all tests of a file; it takes small bodies, and waits but a moment for them."""
+    """A gateway for all tests of a file; it takes small bodies."""
     async with Gateway(
-        CALLBACK_ALLOWED_ORIGINS=f"https://n8n.test,{workflows.origin}",
-        MAX_BODY_BYTES=MOST_BYTES,
-        patience=Patience(body_s=0.05),
+        CALLBACK_ALLOWED_ORIGINS=f"https://n8n.test,{workflows.origin}", MAX_BODY_BYTES=MOST_BYTES
     ) as running:
         yield running
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from gateway.doors import Patience
 from gateway.errors import InvalidRequest
 from gateway.surfaces.body import decode
 from tests.e2e import wire
@@ -309,11 +310,11 @@ async def test_a_zipped_body_is_read(unmoved: Gateway, door: Door, workflows: Re
 
 
 @pytest.mark.parametrize("door", DOORS)
-async def test_a_body_that_trickles_is_given_up(unmoved: Gateway, door: Door) -> None:
+async def test_a_body_that_trickles_is_given_up(door: Door) -> None:
     """408 while the rest is still to come; then the connection ends."""
-    head = wire.head("POST", unmoved.origin, door.path, {"Content-Type": "application/json"})
-    head = head.removesuffix(b"\r\n") + b"Content-Length: 100\r\n\r\n"
-    async with raw(unmoved) as (reader, writer):
+    async with Gateway(patience=Patience(body_s=0.05)) as hasty, raw(hasty) as (reader, writer):
+        head = wire.head("POST", hasty.origin, door.path, {"Content-Type": "application/json"})
+        head = head.removesuffix(b"\r\n") + b"Content-Length: 100\r\n\r\n"
         writer.write(head + b'{"app')
         status, headers = await wire.read_head(reader)
         assert (status, headers["connection"]) == (408, "close")
