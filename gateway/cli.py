@@ -50,8 +50,8 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
 
 
 def _open_what_is_closed() -> None:
-    """Lead standard streams that were closed nowhere: the next file or socket would get the number
-    of one, and what is said be written into it.
+    """Point the standard streams that are closed at nothing: the next file or socket would take the
+    number of one, and what is said be written into it.
     """
     while (extra := os.open(os.devnull, os.O_RDWR)) < len(_STREAMS):
         pass

@@ -93,7 +93,7 @@ class Conversations(Protocol):
     """
 
     async def create(self, conversation: Conversation) -> None:
-        """Keep a new conversation. A store that is full forgets one that rested for longest."""
+        """Keep a new conversation. A tenant that has too many loses the one that rested longest."""
         ...
 
     async def get(self, conversation_id: str) -> Conversation | None:

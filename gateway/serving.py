@@ -178,8 +178,8 @@ async def _reloading(
     status: str,
     end: Callable[[], None],
 ) -> AsyncIterator[None]:
-    """Within the block, SIGHUP changes the configuration; or ends all, where it says that the
-    terminal is gone in which the gateway was started.
+    """Within the block SIGHUP reads the configuration again; or ends all, where it comes of the
+    terminal's end.
     """
     if reread is None:
         yield
@@ -192,21 +192,8 @@ async def _reloading(
             await told.wait()
             told.clear()
             supervisor.reloading()
-            outcome = status
-            try:
-                # Files may be slow; streams go on meanwhile.
-                config = await asyncio.to_thread(reread)
-                reloading.change(config)
-                descriptors.allow(descriptors.wanted(config.settings))
-                _warn(config)
-            except (ConfigError, OSError, UnicodeError) as error:
-                log.error("configuration_refused", problems=str(error).splitlines())
-                outcome = f"{status} {_REFUSED}"
-            except Exception:
-                # A slip of ours; the next SIGHUP must be heard all the same.
-                log.exception("configuration_refused", problems=["It could not be taken."])
-                outcome = f"{status} {_REFUSED}"
-            supervisor.ready(outcome)
+            taken = await _reload(reloading, reread)
+            supervisor.ready(status if taken else f"{status} {_REFUSED}")
 
     at_terminal = os.isatty(_STDERR)
 
@@ -222,6 +209,24 @@ async def _reloading(
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
         obeying.cancel()
         await asyncio.wait({obeying})
+
+
+async def _reload(reloading: Reloading, reread: Callable[[], Config]) -> bool:
+    """Go by the configuration as it is now; False if it was refused, and the log says why."""
+    try:
+        # Files may be slow; streams go on meanwhile.
+        config = await asyncio.to_thread(reread)
+        reloading.change(config)
+        descriptors.allow(descriptors.wanted(config.settings))
+        _warn(config)
+    except (ConfigError, OSError, UnicodeError) as error:
+        log.error("configuration_refused", problems=str(error).splitlines())
+        return False
+    except Exception:
+        # A slip of ours; the next SIGHUP must be heard all the same.
+        log.exception("configuration_refused", problems=["It could not be taken."])
+        return False
+    return True
 
 
 def _spare_collector() -> None:
