@@ -4,10 +4,11 @@ import os
 import random
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from ipaddress import ip_network
 from math import inf
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -43,7 +44,7 @@ from gateway.surfaces.route import Access, Handler, Route
 from gateway.surfaces.status import Health
 from gateway.surfaces.strays import Strays
 from gateway.surfaces.stream import N8n
-from gateway.surfaces.streams import Streams
+from gateway.surfaces.streams import StreamBounds, Streams
 from gateway.surfaces.visit import VISIT
 from gateway.surfaces.websocket import WebSockets
 from gateway.uuids import uuids
@@ -116,10 +117,10 @@ class Doors:
         )
         self._streams = Streams(
             core,
+            _stream_bounds(config.settings),
             stall_s=patience.stall_s,
             tick_s=patience.tick_s,
             rng=random.Random(),
-            **_stream_bounds(config.settings),
         )
         self._handlers: dict[tuple[str, str], Handler] = {}
         # The very set that answers about origins.
@@ -177,16 +178,11 @@ class Doors:
 
         Until that is called nothing has changed; it cannot fail.
         """
-        made, bounds = self._made(config), _stream_bounds(config.settings)
-
-        def open_them() -> None:
-            self._streams.bound(**bounds)
-            self._open(made)
-
-        return open_them
+        return partial(self._open, self._made(config))
 
     def _open(self, made: "_Made") -> None:
         self._settings = made.settings
+        self._streams.bounds = _stream_bounds(made.settings)
         self._pages.clear()
         self._pages.update(made.pages)
         self._policies = made.policies
@@ -327,20 +323,13 @@ class _Made(NamedTuple):
     handlers: dict[tuple[str, str], Handler]
 
 
-class _Bounds(TypedDict):
-    heartbeat_s: float
-    max_age_s: float
-    most: int
-    most_per_tenant: int
-
-
-def _stream_bounds(settings: Settings) -> _Bounds:
-    return {
-        "heartbeat_s": settings.heartbeat,
-        "max_age_s": settings.stream_max_age,
-        "most": settings.max_streams,
-        "most_per_tenant": settings.max_streams_per_app,
-    }
+def _stream_bounds(settings: Settings) -> StreamBounds:
+    return StreamBounds(
+        heartbeat_s=settings.heartbeat,
+        max_age_s=settings.stream_max_age,
+        most=settings.max_streams,
+        most_per_tenant=settings.max_streams_per_app,
+    )
 
 
 def _desk(core: Core, settings: Settings, patience: Patience) -> Desk:

@@ -46,43 +46,44 @@ _HEADERS = {
 }
 
 
+class StreamBounds(NamedTuple):
+    """What streams are held to: how many may be open, and how long each may be silent and last.
+
+    Attributes:
+        heartbeat_s: silence before a sign of life; 0 for none.
+        max_age_s: how long one connection lasts, give or take a fifth.
+    """
+
+    heartbeat_s: float
+    max_age_s: float
+    most: int
+    most_per_tenant: int
+
+
 class Streams:
-    """The streams of one process, each in the room that its tenant has."""
+    """The streams of one process, each in the room that its tenant has.
+
+    Attributes:
+        bounds: may be replaced at any time; no open stream is ended for their sake.
+    """
 
     def __init__(
-        self,
-        core: Core,
-        *,
-        heartbeat_s: float,
-        stall_s: float,
-        tick_s: float,
-        max_age_s: float,
-        most: int,
-        most_per_tenant: int,
-        rng: Random,
+        self, core: Core, bounds: StreamBounds, *, stall_s: float, tick_s: float, rng: Random
     ) -> None:
         """Have no stream open yet.
 
         Args:
             stall_s: a reader that takes nothing for so long is cut; it may resume.
             tick_s: how often streams are looked at for heartbeats, age and stalls.
-            max_age_s: how long one connection lasts, give or take a fifth.
         """
+        self.bounds = bounds
         self._core = core
         self._stall_s = stall_s
         self._tick_s = tick_s
         self._rng = rng
-        self.bound(heartbeat_s, max_age_s, most, most_per_tenant)
         self._open: dict[EventStream, _Visit] = {}
         self._by_tenant: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
-
-    def bound(self, heartbeat_s: float, max_age_s: float, most: int, most_per_tenant: int) -> None:
-        """Hold streams to these bounds from now on; no open one is ended for their sake."""
-        self._heartbeat_s = heartbeat_s
-        self._max_age_s = max_age_s
-        self._most = most
-        self._most_per_tenant = most_per_tenant
 
     def __len__(self) -> int:
         return len(self._open)
@@ -195,7 +196,9 @@ class Streams:
 
     async def _take(self, job: Job, format: Format, cursor: Cursor) -> EventStream:
         channel = await self._core.join(job)
-        max_age_s = self._max_age_s * self._rng.uniform(0.8, 1.2) if format.resumable else inf
+        max_age_s = inf
+        if format.resumable:
+            max_age_s = self.bounds.max_age_s * self._rng.uniform(0.8, 1.2)
         try:
             return EventStream(channel, cursor, format, max_age_s)
         except CursorConflict:
@@ -210,10 +213,8 @@ class Streams:
             self._core.observer.left(visit.form, visit.job, lasted_s)
 
     def _room(self, tenant: str) -> "_Room":
-        if (
-            self._by_tenant.total() >= self._most
-            or self._by_tenant[tenant] >= self._most_per_tenant
-        ):
+        bounds, open_now = self.bounds, self._by_tenant
+        if open_now.total() >= bounds.most or open_now[tenant] >= bounds.most_per_tenant:
             raise Unavailable("Too many streams are open.", retryable=True, retry_after_s=5)
         return _Room(self._by_tenant, tenant)
 
@@ -233,7 +234,7 @@ class Streams:
         knows = self._core.auth.knows
         for stream, visit in tuple(self._open.items()):
             if knows(visit.tenant):
-                stream.tick(self._tick_s, self._heartbeat_s, self._stall_s)
+                stream.tick(self._tick_s, self.bounds.heartbeat_s, self._stall_s)
             else:
                 # Its app has left, or has another code: who holds the old one reads no more.
                 stream.cut()
