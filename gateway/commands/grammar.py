@@ -74,7 +74,10 @@ def _add_servers(commands: Any) -> None:
     demo.add_argument("--port", type=words.port, default=0, help="port (default: a free one)")
 
     simulate = _command(
-        commands, "simulate", "servers:simulate", "run a simulated provider, OpenAI's wire"
+        commands,
+        "simulate",
+        "servers:simulate",
+        "run a simulated provider, OpenAI's or Anthropic's",
     )
     simulate.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"

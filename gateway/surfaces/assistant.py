@@ -12,14 +12,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.engine.core import Ask, Quota
-from gateway.errors import (
-    Conflict,
-    Forbidden,
-    GatewayError,
-    Gone,
-    InvalidRequest,
-    JobNotFound,
-)
+from gateway.errors import Conflict, Forbidden, GatewayError, Gone, InvalidRequest, JobNotFound
 from gateway.events import Completed
 from gateway.jobs import Job, OnDisconnect, Owner, State
 from gateway.messages import Message, Request

@@ -16,16 +16,10 @@ from gateway.errors import GatewayError, StoreUnavailable, Unavailable
 from gateway.jobs import Job, State
 from gateway.outbox import Backlog
 from gateway.surfaces.sending import send
+from gateway.surfaces.streams import HEADERS
 
 # So many may watch at a time; one more is asked to come later.
 _MOST_WATCHERS = 100
-_HEADERS = {
-    "Content-Type": "text/event-stream",
-    "Cache-Control": "no-cache, no-store, no-transform",
-    "X-Accel-Buffering": "no",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 class AppLoad(TypedDict):
@@ -213,7 +207,8 @@ class Overviews:
         self._watchers += 1
         try:
             frame = await self._newest()
-            response = web.StreamResponse(headers=_HEADERS)
+            response = web.StreamResponse(headers=HEADERS)
+            response.content_type = "text/event-stream"
             await response.prepare(request)
             await send(request, response, frame, self._stall_s)
             while not await self._over() and _is_welcome(request, admit):

@@ -37,7 +37,8 @@ CAUGHT_UP = Reply(204, "Everything has been read: EventSource does not come agai
 # Kernel memory for one reader: enough for any answer's pace, little for a reader that stalls.
 _SEND_BUFFER_BYTES = 64 * 1024
 
-_HEADERS = {
+# Nothing on the way may keep, change or gather what is streamed.
+HEADERS = {
     "Cache-Control": "no-cache, no-store, no-transform",
     "X-Accel-Buffering": "no",
     "X-Content-Type-Options": "nosniff",
@@ -144,7 +145,7 @@ class Streams:
         try:
             read = stream.subscriber.finished and not stream.subscriber.channel.closed
             if read and (format.resumable or not hello):
-                return web.Response(status=204, headers=_HEADERS)
+                return web.Response(status=204, headers=HEADERS)
             response = self._response(request, job)
             self._watch(stream, request, _visit(principal, job, format, cursor))
             writer = await response.prepare(request)
@@ -163,7 +164,7 @@ class Streams:
         response = _Response(
             sep="\n", allow_all_methods=True, ping_interval=3600, send_timeout=self._stall_s
         )
-        response.headers.update(_HEADERS)
+        response.headers.update(HEADERS)
         if request.version < HttpVersion11:
             # It has no chunks: only the connection's end says that the stream is over.
             response.headers["Connection"] = "close"
