@@ -31,7 +31,6 @@ STEPS_S = (
     *(60.0 * minutes for minutes in (1, 2, 5, 10, 30, 60, 120, 300, 600)),
 )
 JITTER = 0.2
-LIFETIME_S = 86_400.0
 
 # A receiver that has not reached its Wait node yet: no later than this, for so long.
 _RACE_STEP_S = 5.0
@@ -340,7 +339,7 @@ def expire(delivery: Delivery) -> Delivery:
     return _settled(delivery, DeliveryState.DEAD, f"{delivery.note} The deadline passed.".strip())
 
 
-def replay(delivery: Delivery, now: float, lifetime_s: float = LIFETIME_S) -> Delivery:
+def replay(delivery: Delivery, now: float, lifetime_s: float) -> Delivery:
     """A dead or unconfirmed delivery, due again at once with its old id and a new deadline.
 
     Raises:

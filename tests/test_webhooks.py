@@ -16,6 +16,7 @@ from gateway.errors import Conflict
 from gateway.webhooks import Answer, Delivery, DeliveryState, Silence
 
 NOW = 1_800_000_000.0
+DAY = 86_400.0
 OLD = "whsec_" + b64encode(b"o" * 24).decode()
 NEW = "whsec_" + b64encode(b"n" * 32).decode()
 BODY = '{"answer":"zażółć 😀"}'.encode()
@@ -40,7 +41,7 @@ def owed(**changes: Any) -> Delivery:
         tenant="shop",
         url="https://n8n.example.com/webhook-waiting/1?signature=ab",
         created_at=NOW,
-        deadline=NOW + webhooks.LIFETIME_S,
+        deadline=NOW + DAY,
         state=DeliveryState.PENDING,
         body=BODY,
         next_at=NOW,
@@ -165,12 +166,12 @@ def test_the_pauses_are_those_of_the_schedule() -> None:
     seconds = [0.1, 0.2, 0.4, 0.8, 1.5, 3, 5, 10, 20, 30]
     minutes = [1, 2, 5, 10, 30, 60, 120, 300, 600]
     steps = seconds + [minute * 60 for minute in minutes]
-    assert pauses == [*steps, round(webhooks.LIFETIME_S - 1 - sum(steps), 3)]
+    assert pauses == [*steps, round(DAY - 1 - sum(steps), 3)]
     assert delivery == owed(
         state=DeliveryState.DEAD,
         attempts=21,
         first_tried_at=NOW,
-        next_at=NOW + webhooks.LIFETIME_S - 1,
+        next_at=NOW + DAY - 1,
         note=f"{Silence.UNREACHABLE} Given up.",
     )
 
@@ -329,7 +330,7 @@ def test_a_server_that_is_starting_is_tried_until_the_deadline() -> None:
 def test_a_retry_after_beyond_the_deadline_leaves_one_last_attempt() -> None:
     """No receiver can put a delivery off for ever."""
     got = classified(owed(), Answer(status=503, retry_after="999999999"))
-    assert got.next_at == NOW + webhooks.LIFETIME_S - 1
+    assert got.next_at == NOW + DAY - 1
 
 
 def test_an_attempt_on_its_way_is_ambiguous() -> None:
@@ -371,4 +372,4 @@ def test_what_was_given_up_can_be_sent_again_under_its_id(state: DeliveryState) 
 def test_what_arrived_or_is_owed_cannot_be_sent_again(state: DeliveryState) -> None:
     """A second POST after a 2xx would resume another Wait node."""
     with pytest.raises(Conflict):
-        webhooks.replay(owed(state=state), NOW)
+        webhooks.replay(owed(state=state), NOW, DAY)

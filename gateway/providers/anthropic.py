@@ -3,8 +3,7 @@
 What is sent is anthropic_request.py's, what comes back anthropic_answer.py's.
 """
 
-import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 
 import msgspec
 
@@ -23,16 +22,10 @@ _encode = msgspec.json.Encoder().encode
 class Anthropic(HttpProvider):
     """The models of Anthropic, or of a server that speaks its wire."""
 
-    def __init__(
-        self,
-        api_key: str,
-        base_url: str = "https://api.anthropic.com",
-        *,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, api_key: str, base_url: str) -> None:
         """As every provider over aiohttp."""
         headers = {"x-api-key": api_key, "anthropic-version": _VERSION}
-        super().__init__("anthropic", base_url, api_key, headers, clock=clock)
+        super().__init__("anthropic", base_url, api_key, headers)
 
     def stream(self, request: Request, model: str) -> AsyncGenerator[list[Output], None]:
         """Ask once and yield the answer; see Provider.stream."""

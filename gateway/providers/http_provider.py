@@ -5,7 +5,7 @@ What every wire shares: a provider's own file says what is sent, and what comes 
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -23,6 +23,7 @@ from gateway.trace import Trace
 
 # Bytes of a refusal's body that are worth a log line.
 _MAX_WORDS = 500
+_CONNECT_S = 10.0
 # Seconds that an answer's last bytes may take once it has said that it is whole.
 _DRAIN_S = 0.25
 
@@ -32,16 +33,7 @@ _log = structlog.get_logger(__name__)
 class HttpProvider:
     """The part of a provider that is the same on every wire; see Provider."""
 
-    def __init__(
-        self,
-        name: str,
-        base_url: str,
-        api_key: str,
-        headers: Mapping[str, str],
-        *,
-        connect_timeout_s: float = 10.0,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, name: str, base_url: str, api_key: str, headers: Mapping[str, str]) -> None:
         """Keep what is needed to connect; nothing is opened before `start`.
 
         Args:
@@ -49,28 +41,16 @@ class HttpProvider:
             base_url: with or without /v1.
             api_key: to be kept out of the log.
             headers: of every request.
-            connect_timeout_s: for the connection alone; how long an answer may take is the
-                caller's to say.
-            clock: UTC, seconds since the epoch.
         """
         self.name = name
         self._base_url = base_url.rstrip("/").removesuffix("/v1") + "/v1"
         self._api_key = api_key
         self._headers = {"Accept-Encoding": "identity", **headers}
-        self._connect_timeout_s = connect_timeout_s
-        self._clock = clock
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
         """Open the connection pool. Connections are made as they are needed."""
-        self._session = aiohttp.ClientSession(
-            # Without a limit: how many may run at once is the workers' to say.
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s),
-            headers=self._headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=environment_proxy(self._base_url),
-        )
+        self._session = session_for(self._base_url, self._headers)
 
     async def stop(self) -> None:
         """Close the pool and every answer under way. Works unstarted and twice."""
@@ -125,7 +105,20 @@ class HttpProvider:
                 said = (await response.content.read(_MAX_WORDS)).decode("utf-8", "replace")
                 said = said.replace(self._api_key, "***")
                 _log.debug("provider_said", provider=self.name, status=status, said=said)
-        return failure(status, retry_after_s(response.headers.get("Retry-After"), self._clock()))
+        return failure(status, retry_after_s(response.headers.get("Retry-After"), time.time()))
+
+
+def session_for(base_url: str, headers: Mapping[str, str] | None = None) -> aiohttp.ClientSession:
+    """A pool of connections to one provider; to be made inside the loop, and closed."""
+    return aiohttp.ClientSession(
+        # Without a limit: how many may run at once is the workers' to say.
+        connector=aiohttp.TCPConnector(limit=0),
+        # For the connection alone: how long an answer may take is theirs to say, too.
+        timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_S),
+        headers=headers,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        proxy=environment_proxy(base_url),
+    )
 
 
 def environment_proxy(url: str) -> str | None:

@@ -3,8 +3,7 @@
 Groq and local servers are this file with another base URL. The dialect is dialect.py's.
 """
 
-import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 
 import msgspec
 
@@ -19,17 +18,9 @@ _encode = msgspec.json.Encoder().encode
 class OpenAI(HttpProvider):
     """The models of one server that speaks OpenAI's wire."""
 
-    def __init__(
-        self,
-        api_key: str,
-        base_url: str = "https://api.openai.com/v1",
-        *,
-        name: str = "openai",
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, api_key: str, base_url: str, name: str = "openai") -> None:
         """As every provider over aiohttp."""
-        headers = {"Authorization": f"Bearer {api_key}"}
-        super().__init__(name, base_url, api_key, headers, clock=clock)
+        super().__init__(name, base_url, api_key, {"Authorization": f"Bearer {api_key}"})
 
     def stream(self, request: Request, model: str) -> AsyncGenerator[list[Output], None]:
         """Ask once and yield the answer; see Provider.stream."""

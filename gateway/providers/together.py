@@ -6,7 +6,7 @@ on which it runs here: httpx's own pool slows down with the square of its open s
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -20,7 +20,7 @@ from gateway.errors import ProviderError
 from gateway.messages import Request
 from gateway.providers import Output
 from gateway.providers.dialect import UNREACHABLE, Translator, body, failure
-from gateway.providers.http_provider import environment_proxy, read
+from gateway.providers.http_provider import read, session_for
 from gateway.retries import retry_after_s
 from gateway.trace import Trace
 
@@ -35,27 +35,15 @@ class Together:
 
     name = "together"
 
-    def __init__(
-        self,
-        api_key: str,
-        base_url: str = "https://api.together.ai",
-        *,
-        connect_timeout_s: float = 10.0,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, api_key: str, base_url: str) -> None:
         """Keep what is needed to connect; nothing is opened before `start`.
 
         Args:
             base_url: with or without /v1.
-            connect_timeout_s: for the connection alone; how long an answer may take is the
-                caller's to say.
-            clock: UTC, seconds since the epoch.
         """
         self._api_key = api_key
         # The SDK's paths begin with /v1 themselves.
         self._base_url = base_url.rstrip("/").removesuffix("/v1")
-        self._connect_timeout_s = connect_timeout_s
-        self._clock = clock
         self._client: AsyncTogether | None = None
 
     async def start(self) -> None:
@@ -65,7 +53,7 @@ class Together:
             base_url=self._base_url,
             max_retries=0,
             timeout=None,
-            http_client=_Client(self._connect_timeout_s, environment_proxy(self._base_url)),
+            http_client=_Client(session_for(self._base_url)),
             default_headers={"Accept-Encoding": "identity"},
         )
 
@@ -126,7 +114,7 @@ class Together:
         _log.warning("provider_refused", provider=self.name, status=status)
         said = error.response.text.replace(self._api_key, "***")[:500]
         _log.debug("provider_said", provider=self.name, status=status, said=said)
-        wait_s = retry_after_s(error.response.headers.get("Retry-After"), self._clock())
+        wait_s = retry_after_s(error.response.headers.get("Retry-After"), time.time())
         return failure(status, wait_s)
 
 
@@ -138,15 +126,10 @@ class _Client(httpx.AsyncClient):
     alone.
     """
 
-    def __init__(self, connect_timeout_s: float, proxy: str | None) -> None:
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        """Send over a session, which ends with this."""
         super().__init__(transport=httpx.AsyncBaseTransport(), trust_env=False)
-        self._session = aiohttp.ClientSession(
-            # Without a limit: how many may run at once is the workers' to say.
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout_s),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=proxy,
-        )
+        self._session = session
 
     async def send(
         self, request: httpx.Request, *, stream: bool = False, **unused: object

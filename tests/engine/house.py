@@ -28,7 +28,7 @@ from tests.until import PATIENCE_S, until
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = '{"ok":true,"answer":"zażółć"}'.encode()
-DAY = webhooks.LIFETIME_S
+DAY = 86_400.0
 
 
 class WatchedStore(MemoryStore):
