@@ -20,7 +20,7 @@ AT_ONCE = 100
 SEED = int(os.environ.get("ABORTS_SEED", "0")) or time.time_ns() % 1_000_000
 # What is over is forgotten in the end. The short run does not wait for it: it may keep some kB
 # for each of them.
-_FORGET_S = 32.0 if LONG else 0.0
+_KEPT_S, _FORGET_S = ("15", 42.0) if LONG else ("3600", 0.0)
 _GROWTH_MB = 8.0 if LONG else 0.02 * ROUND
 _MODEL = "together/lorem?first=0.02&gap=0.005&tokens=30"
 # Slow jobs that only a cancel ends in time.
@@ -153,9 +153,9 @@ async def settled(gateway: Server, provider: Server, descriptors: int) -> None:
 
 @pytest.fixture(scope="module")
 def gateway(provider: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A gateway that soon forgets what is over."""
+    """A gateway that forgets what is over, not before it has been looked at."""
     with servers.gateway(
-        tmp_path_factory.mktemp("conf"), provider.origin, RETENTION="5", WORKERS="50"
+        tmp_path_factory.mktemp("conf"), provider.origin, RETENTION=_KEPT_S, WORKERS="50"
     ) as server:
         yield server
 
