@@ -200,6 +200,13 @@ class Gateway:
                 pass
         return await self.job(job_id)
 
+    async def forget(self) -> None:
+        """Forget what is over, as when its time has passed."""
+        retention = self.core._retention
+        kept_s, retention.keep_s = retention.keep_s, -1.0
+        await retention.prune()
+        retention.keep_s = kept_s
+
     async def read_by(self, count: int) -> None:
         """Wait until so many readers are there."""
         await until(lambda: self.core.readers == count, lambda: self.core.readers)

@@ -122,17 +122,17 @@ async def test_a_job_without_a_callback_has_none_to_send(gateway: Gateway) -> No
 async def test_what_was_given_up_is_kept_for_longer(n8n: Receiver) -> None:
     """Its job is over for others' time; it is still listed, and can be sent again."""
     async with operated(
-        RETENTION="0", DEAD_LETTER_RETENTION="3600", CALLBACK_ALLOWED_ORIGINS=n8n.origin
+        DEAD_LETTER_RETENTION="3600", CALLBACK_ALLOWED_ORIGINS=n8n.origin
     ) as gateway:
         execution = Execution(waits=0)
         dead = await called_back(gateway, n8n.wait_for(execution), "dead")
         plain = await gateway.queue()
         await gateway.over(plain)
-        await gateway.core._retention.prune()
+        await gateway.forget()
         assert await gateway.core.job(plain) is None
         execution.waits = 1
         assert (await replayed(gateway, dead)).status == 200
         await n8n.arrived(2)
         await until(gateway, dead, "delivered")
-        await gateway.core._retention.prune()
+        await gateway.forget()
         assert (await gateway.get(f"/admin/webhooks/{dead}", **OPS)).status == 404

@@ -211,11 +211,10 @@ async def test_a_job_that_waits_too_long_expires() -> None:
 
 async def test_what_was_forgotten_is_unknown() -> None:
     """To its owner too: this door knows one answer."""
-    async with Gateway(RETENTION=0) as gateway:
+    async with Gateway() as gateway:
         job_id = await gateway.queue()
         await gateway.over(job_id)
-        await asyncio.sleep(0.01)
-        await gateway.core._retention.prune()
+        await gateway.forget()
         unknown = await gateway.get("/get_request/x")
         for headers in ({}, bearer(CODE)):
             reply = await gateway.get(f"/get_request/{job_id}", **headers)

@@ -83,9 +83,9 @@ async def test_an_answer_grows_old() -> None:
 
 async def test_what_is_forgotten_is_asked_again() -> None:
     """The cache keeps nothing longer than the gateway does."""
-    async with Gateway(app_codes=CACHED, RETENTION=0) as gateway:
+    async with Gateway(app_codes=CACHED) as gateway:
         first = await asked(gateway)
-        await gateway.core._retention.prune()
+        await gateway.forget()
         assert await asked(gateway) != first
 
 

@@ -70,11 +70,10 @@ async def test_request_id_generation(gateway: Gateway) -> None:
 
 async def test_request_storage(gateway: Gateway) -> None:
     """3.1.2: what is known of a request while it lives, and that it is forgotten in time."""
-    async with Gateway(RETENTION=0) as short:
-        job_id = await made(short)
-        await short.over(job_id)
-        await short.core._retention.prune()
-        assert (await short.get(f"{PATH}/{job_id}", **bearer(CODE))).status == 410
+    job_id = await made(gateway)
+    await gateway.over(job_id)
+    await gateway.forget()
+    assert (await gateway.get(f"{PATH}/{job_id}", **bearer(CODE))).status == 410
     job_id = await made(gateway, model=STUCK, user_id="ann", mode="edit", track_id="t1")
     job = await gateway.job(job_id)
     assert (job.owner.user, job.door, job.state.final) == ("ann", "assistant", False)
