@@ -1,7 +1,6 @@
-"""Anthropic's streamed Messages as values: what comes back, and what failures mean. Pure.
+"""Anthropic's streamed Messages as values: what comes back. Pure.
 
 https://docs.anthropic.com/en/api/messages-streaming
-What a provider wrote never becomes the text of an error.
 """
 
 from typing import Any
@@ -18,8 +17,8 @@ from gateway.errors import (
 )
 from gateway.events import Delta
 from gateway.providers import Output
-from gateway.providers.dialect import REFUSED_KEY, REPORTED
-from gateway.providers.translation import Call, Translation, counted, decode_leniently, error_type
+from gateway.providers.failures import REFUSED_KEY, REPORTED, error_type
+from gateway.providers.translation import Call, Translation, counted, decode_leniently
 
 _FINISH = {
     "end_turn": "stop",

@@ -1,7 +1,6 @@
-"""OpenAI's chat completions as values: what is sent, what comes back, what failures mean. Pure.
+"""OpenAI's chat completions as values: what is sent, and what comes back. Pure.
 
 Most providers speak this dialect: https://platform.openai.com/docs/api-reference/chat
-What a provider wrote never becomes the text of an error.
 """
 
 import json
@@ -11,22 +10,12 @@ from typing import Any
 import msgspec
 import structlog
 
-from gateway.errors import (
-    ProviderError,
-    ProviderLacksModel,
-    ProviderRateLimited,
-    ProviderRefused,
-    ProviderTimeout,
-)
+from gateway.errors import ProviderError
 from gateway.events import Delta, Logprobs, Usage
 from gateway.messages import Message, Request
 from gateway.providers import Output
-from gateway.providers.translation import Call, Translation, counted, decode_leniently, error_type
-
-BROKEN = "The connection to the AI service broke off."
-REFUSED_KEY = "The provider refused our credentials."
-REPORTED = "The AI service reported an error in mid-stream."
-UNREACHABLE = "The AI service cannot be reached."
+from gateway.providers.failures import REPORTED, error_type
+from gateway.providers.translation import Call, Translation, counted, decode_leniently
 
 # Some providers have their own words for the end.
 _FINISH = {"eos": "stop", "stop_sequence": "stop", "function_call": "tool_calls"}
@@ -72,22 +61,6 @@ def _turn(message: Message) -> Message | dict[str, Any]:
     if message.content is not None:
         return message
     return {**msgspec.to_builtins(message), "content": None}
-
-
-def failure(status: int, retry_after_s: float | None = None) -> ProviderError:
-    """What an HTTP status means for the caller of a provider."""
-    if status in (401, 403):
-        return ProviderError(REFUSED_KEY)
-    if status == 404:
-        return ProviderLacksModel()
-    if status in (400, 413, 422):
-        return ProviderRefused()
-    # 498 is Groq's: its flexible tier is full.
-    if status in (429, 498):
-        return ProviderRateLimited(retryable=True, retry_after_s=retry_after_s)
-    retryable = status in (408, 409, 425) or status >= 500
-    kind = ProviderTimeout if status in (408, 504) else ProviderError
-    return kind(retryable=retryable, retry_after_s=retry_after_s)
 
 
 class _Function(msgspec.Struct, gc=False):

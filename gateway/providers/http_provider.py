@@ -15,7 +15,7 @@ import structlog
 
 from gateway.errors import ProviderError
 from gateway.providers import Output
-from gateway.providers.dialect import BROKEN, UNREACHABLE, failure
+from gateway.providers.failures import BROKEN, UNREACHABLE, failure
 from gateway.providers.translation import Translation
 from gateway.retries import retry_after_s
 from gateway.sse import Decoder, EventTooLarge

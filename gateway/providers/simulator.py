@@ -27,9 +27,8 @@ from gateway.errors import ProviderError, ProviderRefused
 from gateway.events import Completed, Delta, ToolCall, Usage
 from gateway.messages import Request, estimate_tokens
 from gateway.providers import Output
-from gateway.providers.dialect import BROKEN, REPORTED, failure
+from gateway.providers.failures import BROKEN, ENDED_EARLY, NOT_JSON, REPORTED, failure
 from gateway.providers.simulator_texts import text_of
-from gateway.providers.translation import ENDED_EARLY
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
@@ -205,7 +204,7 @@ def read_script(model: str, overrides: str = "") -> Script:
 
 _FAULTS = {
     Fault.CUT: BROKEN,
-    Fault.MALFORMED: "The AI service sent something that is not JSON.",
+    Fault.MALFORMED: NOT_JSON,
     Fault.ERROR: REPORTED,
     Fault.END: ENDED_EARLY,
 }

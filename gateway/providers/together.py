@@ -19,7 +19,8 @@ from together import APIConnectionError, APIStatusError, AsyncStream, AsyncToget
 from gateway.errors import ProviderError
 from gateway.messages import Request
 from gateway.providers import Output
-from gateway.providers.dialect import UNREACHABLE, Translator, body, failure
+from gateway.providers.dialect import Translator, body
+from gateway.providers.failures import UNREACHABLE, failure
 from gateway.providers.http_provider import read, session_for
 from gateway.retries import retry_after_s
 from gateway.trace import Trace

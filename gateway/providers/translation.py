@@ -11,9 +11,7 @@ import structlog
 from gateway.errors import ProviderError
 from gateway.events import Completed, Delta, ToolCall, Usage
 from gateway.providers import Output, surrogates
-
-ENDED_EARLY = "The AI service's stream ended early."
-NOT_JSON = "The AI service sent something that is not JSON."
+from gateway.providers.failures import ENDED_EARLY, NOT_JSON
 
 # What is kept of an answer until its end may not grow beyond this: its calls, and what is told of
 # its tokens. Text goes on at once, and is counted where it goes.
@@ -148,9 +146,3 @@ def decode_leniently(data: bytes, kind: type[T]) -> T:
     except (ValueError, RecursionError):
         _log.warning("provider_sent_malformed_chunk", size_bytes=len(data))
         raise ProviderError(NOT_JSON, retryable=True) from None
-
-
-def error_type(error: Any) -> str:
-    """The provider's word for the kind of error, short enough to log."""
-    kind = error.get("type") or error.get("code") if isinstance(error, dict) else None
-    return str(kind)[:40]
