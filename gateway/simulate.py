@@ -51,7 +51,13 @@ class Stats:
 
     def values(self) -> dict[str, int]:
         """The counts by name."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
+        return {
+            "requests": self.requests,
+            "refused": self.refused,
+            "open": self.open,
+            "ended": self.ended,
+            "closed_early": self.closed_early,
+        }
 
     def opened(self) -> None:
         """Count a stream."""

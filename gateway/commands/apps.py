@@ -27,7 +27,7 @@ def add(typed: argparse.Namespace, environ: dict[str, str]) -> int:
 def show(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     """The apps, with no more of their codes than tells them apart."""
     apps = [
-        {"name": entry["name"], "code": _end(key), **_but_name(entry)}
+        {"name": entry["name"], "code": _end(key), **entry}
         for key, entry in enrolment.codes_of(_file(typed, environ)).items()
     ]
     if typed.json:
@@ -101,10 +101,6 @@ def _end(key: str) -> str:
     """The last characters of what the file keeps of a code: of its hash, or of itself."""
     kind = "sha256:" if key.startswith("sha256:") else ""
     return f"{kind}…{key[-_LAST:] if len(key) >= _LONG else ''}"
-
-
-def _but_name(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key != "name"}
 
 
 def _typed(value: Any) -> Any:
