@@ -15,6 +15,7 @@ from tests.e2e.calls import LONG, Inbox
 from tests.e2e.servers import CODE, Server
 from tests.faults.chance import rng_of
 from tests.faults.lives import Lives
+from tests.until import until
 
 ROUNDS = 30 if LONG else 2
 REPEATS = 100
@@ -38,7 +39,8 @@ async def across_a_kill(lives: Lives, request: bytes, rng: Random) -> set[str]:
     repeats = [
         asyncio.create_task(repeated(lives, request, rng.uniform(0, 0.05))) for _ in range(REPEATS)
     ]
-    await asyncio.sleep(rng.uniform(0, 0.15))
+    before = rng.randrange(REPEATS // 2)
+    await until(lambda: sum(repeat.done() for repeat in repeats) >= before, every_s=0.001)
     await lives.kill()
     await lives.begin()
     answers = await asyncio.gather(*repeats)
