@@ -127,27 +127,9 @@ def _add_apps(commands: Any) -> None:
         "--type", action="append", type=words.line, dest="types", metavar="TYPE",
         help=f"request type it may use at /ai_request; repeatable (default: {DEFAULT_TYPE})",
     )  # fmt: skip
-    add.add_argument(
-        "--rate-limit",
-        type=words.rate,
-        metavar="RATE",
-        default="100/hour",
-        help=f"requests in a time {_DEFAULT}",
-    )
-    add.add_argument(
-        "--max-tokens",
-        type=words.tokens,
-        metavar="N",
-        default=1000,
-        help=f"of one answer {_DEFAULT}",
-    )
-    add.add_argument(
-        "--priority",
-        type=words.priority,
-        metavar="N",
-        default=5,
-        help=f"0 is first, 9 is last {_DEFAULT}",
-    )
+    _add_value(add, "--rate-limit", words.rate, "RATE", "requests in a time", "100/hour")
+    _add_value(add, "--max-tokens", words.tokens, "N", "of one answer", 1000)
+    _add_value(add, "--priority", words.priority, "N", "0 is first, 9 is last", 5)
     add.add_argument("--admin", action="store_true", help="it may use the doors for operators")
 
     listing = _command(verbs, "list", "apps:show", "the apps of apps.json, without their codes")
@@ -187,8 +169,8 @@ def _add_asking(commands: Any) -> None:
     )
     ask.add_argument("--model", help="which model (default: the gateway's)")
     ask.add_argument("--system", metavar="TEXT", help="what the model is told beforehand")
-    ask.add_argument("--max-tokens", type=words.tokens, metavar="N", help="of the answer, at most")
-    ask.add_argument("--temperature", type=words.number, metavar="T", help="how freely it speaks")
+    _add_value(ask, "--max-tokens", words.tokens, "N", "of the answer, at most")
+    _add_value(ask, "--temperature", words.number, "T", "how freely it speaks")
     _add_remote(ask)
 
     watch = _command(
@@ -198,10 +180,8 @@ def _add_asking(commands: Any) -> None:
     watch.add_argument(
         "request_id", type=words.request_id, metavar="ID", help="of a request made at any door"
     )
-    watch.add_argument(
-        "--after", type=words.cursor, metavar="EVENT",
-        help="go on after this event, such as 1-57 (default: from the first)",
-    )  # fmt: skip
+    says = "go on after this event, such as 1-57 (default: from the first)"
+    _add_value(watch, "--after", words.cursor, "EVENT", says)
     _add_remote(watch, "one event a line, as JSON")
 
     batch = _command(
@@ -217,20 +197,8 @@ def _add_asking(commands: Any) -> None:
     batch.add_argument("target", metavar="OUT", type=Path, help="the answers, by their ids")
     batch.add_argument("--model", help="where a line names none (default: the gateway's)")
     batch.add_argument("--system", metavar="TEXT", help="where a line has no system prompt")
-    batch.add_argument(
-        "--concurrency",
-        type=words.count,
-        default=8,
-        metavar="N",
-        help=f"asked at a time {_DEFAULT}",
-    )
-    batch.add_argument(
-        "--retries",
-        type=words.whole,
-        default=2,
-        metavar="N",
-        help=f"of a failed request {_DEFAULT}",
-    )
+    _add_value(batch, "--concurrency", words.count, "N", "asked at a time", 8)
+    _add_value(batch, "--retries", words.whole, "N", "of a failed request", 2)
     _add_conf(batch)
     _add_remote(batch, "the summary as JSON")
 
@@ -251,7 +219,8 @@ def _add_looking(commands: Any) -> None:
     history.add_argument("--model", help="asked of this model")
     history.add_argument("--state", choices=STATES, help="that are in this state")
     history.add_argument("--search", metavar="TEXT", help="with this in their text")
-    _add_times(history)
+    _add_value(history, "--since", words.moment, "TIME", f"made at or after, {_WHEN}")
+    _add_value(history, "--until", words.moment, "TIME", "made before")
     _add_limit(history)
     _add_remote(history)
 
@@ -260,10 +229,8 @@ def _add_looking(commands: Any) -> None:
         "Whole days, by UTC. Costs are by the prices of the gateway's catalog.\n\n" + _REMOTE,
     )  # fmt: skip
     usage.add_argument("--by", choices=SUMS, default="app", help=f"what is summed by {_DEFAULT}")
-    usage.add_argument(
-        "--since", type=words.moment, metavar="TIME", help=f"from that day on, {_WHEN}"
-    )
-    usage.add_argument("--until", type=words.moment, metavar="TIME", help="before that day")
+    _add_value(usage, "--since", words.moment, "TIME", f"from that day on, {_WHEN}")
+    _add_value(usage, "--until", words.moment, "TIME", "before that day")
     _add_remote(usage)
 
     webhooks = _noun(commands, "webhooks", "callbacks: on their way, delivered, given up")
@@ -357,14 +324,18 @@ def _add_json(command: argparse.ArgumentParser, printed: str = "print JSON") -> 
     command.add_argument("--json", action="store_true", help=printed)
 
 
-def _add_times(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--since", type=words.moment, metavar="TIME", help=f"made at or after, {_WHEN}"
-    )
-    command.add_argument("--until", type=words.moment, metavar="TIME", help="made before")
-
-
 def _add_limit(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--limit", type=words.count, default=20, metavar="N", help=f"at most so many {_DEFAULT}"
-    )
+    _add_value(command, "--limit", words.count, "N", "at most so many", 20)
+
+
+def _add_value(
+    command: argparse.ArgumentParser,
+    flag: str,
+    kind: Callable[[str], Any],
+    metavar: str,
+    says: str,
+    default: Any = None,
+) -> None:
+    """An option with a value; what it is where it is not typed is told, if it is anything."""
+    told = says if default is None else f"{says} {_DEFAULT}"
+    command.add_argument(flag, type=kind, metavar=metavar, default=default, help=told)
