@@ -65,6 +65,8 @@ class StreamRefused(TypedDict):
     error: StreamFault
 
 
+# The document's own figure.
+_MAX_TOKENS = 4096
 _EXAMPLE = {
     "n8nToken": "JWT_TOKEN",
     "resumeUrl": "https://your-n8n/webhook/abc123",
@@ -149,7 +151,7 @@ class N8n:
                     messages=(Message(role="user", content=text_field("prompt", prompt)),),
                     model=model,
                     fallback_models=self._fallback_models,
-                    max_tokens=_whole("max_tokens", asked.max_tokens),
+                    max_tokens=_whole("max_tokens", asked.max_tokens) or _MAX_TOKENS,
                 ),
                 door=FORM,
                 user=asked.userId or None,

@@ -78,8 +78,14 @@ class Inbox:
 
 
 def asking(model: str, prompt: str, resume_url: str) -> dict[str, Any]:
-    """A body of /init-stream."""
-    return {"app_code": CODE, "model": model, "prompt": prompt, "resumeUrl": resume_url}
+    """A body of /init-stream, for as long an answer as the model gives."""
+    return {
+        "app_code": CODE,
+        "model": model,
+        "prompt": prompt,
+        "resumeUrl": resume_url,
+        "max_tokens": 100_000,
+    }
 
 
 async def init(origin: str, inbox: Inbox, model: str, prompt: str = "hi", name: str = "") -> str:

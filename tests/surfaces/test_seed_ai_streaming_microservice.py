@@ -74,7 +74,8 @@ async def test_optional_fields_may_be_absent(
     reply = await gateway.post("/init-stream", payload(n8n, **absent))
     assert reply.status == 200
     job = await gateway.job(reply.headers["X-Request-Id"])
-    assert job.request.model == gateway.config.settings.default_model
+    asked = job.request
+    assert (asked.model, asked.max_tokens) == (gateway.config.settings.default_model, 4096)
     await n8n.arrived(1)
     body = json.loads(n8n.posts[0].body)
     assert (body["userId"], body["chatId"]) == (None, None)
