@@ -22,7 +22,7 @@ from gateway.sse import Decoder, EventTooLarge
 from gateway.trace import Trace
 
 # Bytes of a refusal's body that are worth a log line.
-_MAX_WORDS = 500
+_SAID_MOST_BYTES = 500
 _CONNECT_S = 10.0
 # Seconds that an answer's last bytes may take once it has said that it is whole.
 _DRAIN_S = 0.25
@@ -102,7 +102,7 @@ class HttpProvider:
         _log.warning("provider_refused", provider=self.name, status=status)
         async with response:
             with suppress(aiohttp.ClientError, OSError):
-                said = (await response.content.read(_MAX_WORDS)).decode("utf-8", "replace")
+                said = (await response.content.read(_SAID_MOST_BYTES)).decode("utf-8", "replace")
                 said = said.replace(self._api_key, "***")
                 _log.debug("provider_said", provider=self.name, status=status, said=said)
         return failure(status, retry_after_s(response.headers.get("Retry-After"), time.time()))
