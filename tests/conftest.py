@@ -1,6 +1,7 @@
 """What holds for every test: on the build machine, nothing may be skipped."""
 
 import os
+import resource
 import signal
 from collections.abc import Generator
 
@@ -12,6 +13,12 @@ from hypothesis import HealthCheck, settings
 for _signal in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, lambda *_: None)
+
+# A thousand readers are a thousand files; a shell allows about as many, and more where asked.
+_FILES = 4096
+_allowed, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
+if 0 < _allowed < _FILES and (_FILES <= _most or _most == resource.RLIM_INFINITY):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _most))
 
 # How fast a machine is says nothing of what it runs.
 settings.register_profile(
