@@ -25,11 +25,12 @@ from gateway.engine.rescue import rescue
 from gateway.engine.retention import Retention
 from gateway.engine.roster import Roster
 from gateway.engine.router import Router
+from gateway.engine.run import INTERRUPTED
 from gateway.engine.turns import Turns
 from gateway.engine.waiting import Waiting
 from gateway.engine.worker import Workers
 from gateway.errors import Draining, Gone, JobNotFound
-from gateway.events import Cancelled, Failed, Terminal
+from gateway.events import Cancelled, Terminal
 from gateway.jobs import Job, OnDisconnect, Outcome, State, Status
 from gateway.log import EventLog
 from gateway.providers import Provider
@@ -157,9 +158,8 @@ class Core:
         self._queue.pause()
         await self._workers.stop()
         if not self._store.durable:
-            gone = Failed(code="INTERRUPTED", message="The gateway was stopped.", retryable=True)
             for job in tuple(self._jobs.values()):
-                await self._end(job, gone)
+                await self._end(job, INTERRUPTED)
         self._hub.close()
         for task in tuple(self._tasks):
             task.cancel()

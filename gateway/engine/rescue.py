@@ -6,14 +6,12 @@ from typing import NamedTuple
 
 from gateway.engine.hub import Hub
 from gateway.engine.recorder import Recorder
-from gateway.engine.run import estimated_usage
+from gateway.engine.run import INTERRUPTED, estimated_usage
 from gateway.engine.worker import MOST_FAILURES
-from gateway.events import Delta, Event, Failed, Routed, ToolCall, Usage, total
+from gateway.events import Delta, Event, Routed, ToolCall, Usage, total
 from gateway.jobs import Job, OnFailure, Outcome, State
 from gateway.log import EventLog
 from gateway.stores import Store
-
-INTERRUPTED = Failed(code="INTERRUPTED", message="The gateway was stopped.", retryable=True)
 
 # Lets a job wait for a worker: with its log so far, and how long it has waited, in seconds.
 Adopt = Callable[[Job, EventLog | None, float], None]

@@ -29,6 +29,9 @@ from gateway.providers import Provider
 # An answer may not grow beyond this: a provider that never ends must not fill the memory.
 MOST_CHARACTERS = 4_000_000
 
+# The end of a job that its process leaves behind, where no other may go on with it.
+INTERRUPTED = Failed(code="INTERRUPTED", message="The gateway was stopped.", retryable=True)
+
 
 class Leg(NamedTuple):
     """One way to get an answer: a model and who serves it."""

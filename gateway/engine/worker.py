@@ -18,7 +18,7 @@ from gateway.engine.pace import Pace
 from gateway.engine.queue import Queue, Ticket
 from gateway.engine.recorder import Recorder
 from gateway.engine.router import Router
-from gateway.engine.run import HandBack, Leg, Run, failed
+from gateway.engine.run import INTERRUPTED, HandBack, Leg, Run, failed
 from gateway.engine.sparing import Sparing
 from gateway.engine.turns import Turns
 from gateway.errors import ProviderError, StoreUnavailable
@@ -364,10 +364,7 @@ class Workers:
         """Let another process go on with the job, or end it if it may not begin anew."""
         may_restart = not run.shown or run.job.on_failure is OnFailure.RESTART
         if not (self._store.durable and may_restart):
-            await self._end(
-                run,
-                Failed(code="INTERRUPTED", message="The gateway was stopped.", retryable=True),
-            )
+            await self._end(run, INTERRUPTED)
             return
         # Where the store cannot be reached the job stays processing, and is rescued at boot.
         with suppress(StoreUnavailable):
