@@ -17,7 +17,7 @@ for _signal in (signal.SIGINT, signal.SIGHUP):
 # A thousand readers are a thousand files; a shell allows about as many, and more where asked.
 _FILES = 4096
 _allowed, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
-if 0 < _allowed < _FILES and (_FILES <= _most or _most == resource.RLIM_INFINITY):
+if 0 < _allowed < _FILES and (_most >= _FILES or _most == resource.RLIM_INFINITY):
     resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _most))
 
 # How fast a machine is says nothing of what it runs.
