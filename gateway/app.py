@@ -31,7 +31,7 @@ from gateway.engine.journal import Journal
 from gateway.engine.limits import Limits
 from gateway.engine.notifier import Notifier
 from gateway.engine.observer import Observers
-from gateway.engine.resting import Resting
+from gateway.engine.retention import ConversationRetention
 from gateway.lag import Lag
 from gateway.metrics import Metrics
 from gateway.problems import ConfigError, Problem
@@ -129,7 +129,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     doors.install(app)
     lag = Lag(metrics.lagged)
     parts: list[Part] = [*tracer, lag, store, *providers.values(), notifier, checkup, core]
-    parts.append(Resting(conversations, settings.conversation_retention, time.time))
+    parts.append(ConversationRetention(conversations, settings.conversation_retention, time.time))
     if folder is not None and settings.jwt_secret is None:
         # When the database is open: it sees that no other process has the folder.
         parts.insert(parts.index(store) + 1, StreamSecret(core.auth, folder))

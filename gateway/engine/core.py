@@ -22,7 +22,7 @@ from gateway.engine.queue import Queue
 from gateway.engine.recorder import BodyForm, Ending, Recorder
 from gateway.engine.records import Records
 from gateway.engine.rescue import rescue
-from gateway.engine.retention import Retention
+from gateway.engine.retention import JobRetention
 from gateway.engine.roster import Roster
 from gateway.engine.router import Router
 from gateway.engine.run import INTERRUPTED
@@ -122,7 +122,7 @@ class Core:
         self._waiting = Waiting(self._queue, auth.tenant, bounds)
         self._stops: dict[str, asyncio.Task[None]] = {}
         self._patience = Patience(bounds, self._unwanted)
-        self._retention = Retention(store, bounds, now)
+        self._retention = JobRetention(store, bounds, now)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # -- life ---------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import structlog
 
+from gateway.conversations import Conversations
 from gateway.engine.bounds import Bounds
 from gateway.engine.chore import Forgetting
 from gateway.stores import Ledger
@@ -11,7 +12,7 @@ from gateway.stores import Ledger
 log = structlog.get_logger(__name__)
 
 
-class Retention(Forgetting):
+class JobRetention(Forgetting):
     """Forgets ended jobs of one store when their time is over."""
 
     def __init__(self, store: Ledger, bounds: Bounds, now: Callable[[], float]) -> None:
@@ -25,3 +26,19 @@ class Retention(Forgetting):
         gone = await self._store.prune(now - self.keep_s, now - self._keep_dead_s)
         if gone:
             log.info("jobs_pruned", jobs=len(gone))
+
+
+class ConversationRetention(Forgetting):
+    """Forgets the conversations of one store in which nothing was said for so long."""
+
+    def __init__(
+        self, conversations: Conversations, keep_s: float, now: Callable[[], float]
+    ) -> None:
+        super().__init__(keep_s)
+        self._conversations = conversations
+        self._now = now
+
+    async def prune(self) -> None:
+        gone = await self._conversations.prune(self._now() - self.keep_s)
+        if gone:
+            log.info("conversations_forgotten", conversations=gone)
