@@ -217,8 +217,6 @@ class Doors:
         doors = [
             JobQueue(
                 desk,
-                default_model=settings.default_model,
-                fallback_models=settings.fallback_models,
                 poll_needs_app_code=settings.poll_needs_app_code,
                 check_url=self._may_call("callback_url"),
                 now=self._now,
@@ -226,8 +224,6 @@ class Doors:
             N8n(
                 desk,
                 self._streams,
-                default_model=settings.default_model,
-                fallback_models=settings.fallback_models,
                 start=settings.start,
                 token_life_s=_token_life_s(settings),
                 check_url=self._may_call("resumeUrl"),
@@ -238,8 +234,6 @@ class Doors:
                 desk,
                 self._streams,
                 archive,
-                default_model=settings.default_model,
-                fallback_models=settings.fallback_models,
                 on_disconnect=OnDisconnect(settings.on_disconnect),
                 now=self._now,
                 new_uuid=uuids(os.urandom).__next__,
@@ -285,8 +279,6 @@ class Doors:
             desk,
             self._streams,
             modes=config.modes,
-            default_model=settings.default_model,
-            fallback_models=settings.fallback_models,
             user_max_active=settings.user_max_active,
             user_rate_limit=settings.user_rate_limit,
             token_life_s=_token_life_s(settings),
@@ -305,8 +297,6 @@ class Doors:
         direct = Direct(
             desk.core,
             self._streams,
-            default_model=settings.default_model,
-            fallback_models=settings.fallback_models,
             on_disconnect=OnDisconnect(settings.on_disconnect),
             hold_s=hold_s,
         )
@@ -335,6 +325,8 @@ def _stream_bounds(settings: Settings) -> StreamBounds:
 def _desk(core: Core, settings: Settings, patience: Patience) -> Desk:
     return Desk(
         core,
+        default_model=settings.default_model,
+        fallback_models=settings.fallback_models,
         public_url=settings.public_url,
         max_body_bytes=settings.max_body_bytes,
         body_timeout_s=patience.body_s,

@@ -20,6 +20,7 @@ from gateway.errors import (
     Gone,
     InvalidRequest,
     JobNotFound,
+    MethodNotAllowed,
     NotFound,
     OverBudget,
     RateLimited,
@@ -30,7 +31,7 @@ from gateway.errors import (
 from gateway.jobs import Callback, Job, Lane, OnFailure, State
 from gateway.messages import Message, Request
 from gateway.surfaces.answers import Answers, key_of
-from gateway.surfaces.body import decode, required, text_field
+from gateway.surfaces.body import decode, priority, required, text_field
 from gateway.surfaces.door import Desk, Door, answer, has_credential
 from gateway.surfaces.idempotency import PARAMETER, Repeat, repeat_of
 from gateway.surfaces.polled import POLLED, Refusal, callback_body, polled
@@ -113,16 +114,12 @@ class JobQueue:
         self,
         desk: Desk,
         *,
-        default_model: str,
-        fallback_models: tuple[str, ...],
         poll_needs_app_code: bool,
         check_url: CheckUrl,
         now: Callable[[], float],
     ) -> None:
         self._desk = desk
         self._core = desk.core
-        self._default_model = default_model
-        self._fallback_models = fallback_models
         self._poll_needs_app_code = poll_needs_app_code
         self._check_url = check_url
         self._answers = Answers(desk.core, now)
@@ -222,14 +219,12 @@ class JobQueue:
         kind = tenant.request_type(kind_name)
         if kind is None:
             raise UnsupportedRequestType(field="request_type")
-        if asked.priority is not None and not 0 <= asked.priority <= 9:
-            raise InvalidRequest("priority must be from 0 to 9.", field="priority")
         if asked.callback_url is not None:
             self._check_url(asked.callback_url, tenant)
         ask = Ask(
             request=self._request(tenant, kind, text, asked.model),
             door=FORM,
-            priority=asked.priority,
+            priority=priority(asked.priority),
             lane=lane,
             on_failure=OnFailure.RESTART,
             callback=_callback(asked.callback_url),
@@ -250,7 +245,7 @@ class JobQueue:
         return job
 
     def _request(self, tenant: Tenant, kind: RequestType, text: str, model: str | None) -> Request:
-        name = model or kind.model or self._default_model
+        name = model or kind.model or self._desk.default_model
         takes = self._core.catalog.resolve(name).parameters
         temperature = _TEMPERATURE if kind.temperature is None else kind.temperature
         messages = [Message(role="user", content=text)]
@@ -259,7 +254,7 @@ class JobQueue:
         return Request(
             messages=tuple(messages),
             model=name,
-            fallback_models=kind.fallback_models or self._fallback_models,
+            fallback_models=kind.fallback_models or self._desk.fallback_models,
             max_tokens=kind.max_tokens or tenant.max_tokens or _MAX_TOKENS,
             parameters={"temperature": temperature} if "temperature" in takes else {},
         )
@@ -344,20 +339,19 @@ def _queued(job: Job) -> Accepted:
 
 # Errors ----------------------------------------------------------------------------------------
 
-_CODES: tuple[tuple[type[GatewayError], str], ...] = (
-    (Unauthenticated, "INVALID_APP_CODE"),
-    (UnsupportedRequestType, "UNSUPPORTED_REQUEST_TYPE"),
-    (JobNotFound, "REQUEST_NOT_FOUND"),
-    (RateLimited, "RATE_LIMITED"),
-    (Unavailable, "QUEUE_FULL"),
-)
-_OWN_CODES = (Forbidden, Conflict, NotFound, OverBudget)
+_OWN_CODES = (Forbidden, Conflict, NotFound, MethodNotAllowed, OverBudget, RateLimited)
 
 
 def shape(error: GatewayError) -> Refusal:
     """An error as this door's document writes it."""
-    code = next((code for kind, code in _CODES if isinstance(error, kind)), None)
-    if code is None:
-        own = isinstance(error, _OWN_CODES) or error.status in (405, 500)
-        code = error.code if own else "INVALID_REQUEST"
-    return {"status": "error", "error_code": code, "message": str(error)}
+    return {"status": "error", "error_code": _code(error), "message": str(error)}
+
+
+def _code(error: GatewayError) -> str:
+    match error:
+        case Unauthenticated():
+            return "INVALID_APP_CODE"
+        case Unavailable():
+            return "QUEUE_FULL"
+    own = isinstance(error, _OWN_CODES) or error.status == 500
+    return error.code if own else "INVALID_REQUEST"

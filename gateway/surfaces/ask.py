@@ -157,8 +157,8 @@ class AskDoor:
         repeat = repeat_of(request, principal, FORM, body)
         wanted = Request(
             messages=asked.messages(),
-            model=asked.model or self._direct.default_model,
-            fallback_models=self._direct.fallback_models,
+            model=asked.model or self._desk.default_model,
+            fallback_models=self._desk.fallback_models,
         )
         ask = self._direct.ask(asked, wanted, door=FORM, user=asked.user_id, repeat=repeat)
         if asked.stream:

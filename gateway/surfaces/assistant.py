@@ -123,8 +123,6 @@ class Assistant:
         streams: Streams,
         *,
         modes: Modes,
-        default_model: str,
-        fallback_models: tuple[str, ...],
         user_max_active: int,
         user_rate_limit: str,
         token_life_s: float,
@@ -140,8 +138,6 @@ class Assistant:
         self._core = desk.core
         self._streams = streams
         self._modes = modes
-        self._default_model = default_model
-        self._fallback_models = fallback_models
         self._user_max_active = user_max_active
         self._user_rate_limit = user_rate_limit
         self._token_life_s = token_life_s
@@ -230,13 +226,13 @@ class Assistant:
         return mode
 
     def _request(self, mode: Mode, asked: AssistantRequest) -> Request:
-        model = asked.model or mode.model or self._default_model
+        model = asked.model or mode.model or self._desk.default_model
         takes = self._core.catalog.resolve(model).parameters
         tempered = mode.temperature is not None and "temperature" in takes
         return Request(
             messages=_messages(mode, asked),
             model=model,
-            fallback_models=mode.fallback_models or self._fallback_models,
+            fallback_models=mode.fallback_models or self._desk.fallback_models,
             max_tokens=mode.max_tokens,
             parameters={"temperature": mode.temperature} if tempered else {},
             tools=tuple(action.tool for action in mode.actions),

@@ -86,6 +86,17 @@ def text_field(name: str, value: str, most_characters: int = 1_000_000) -> str:
     return cleaned
 
 
+def priority(wanted: int | None) -> int | None:
+    """A place in the queue, from 0, which is first, to 9.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    if wanted is not None and not 0 <= wanted <= 9:
+        raise InvalidRequest("priority must be from 0 to 9.", field="priority")
+    return wanted
+
+
 # C0 and C1 but for tab, line feed and carriage return.
 _CONTROLS = dict.fromkeys(
     code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\r"

@@ -109,8 +109,6 @@ class Chat:
         streams: Streams,
         archive: Archive,
         *,
-        default_model: str,
-        fallback_models: tuple[str, ...],
         on_disconnect: OnDisconnect,
         now: Callable[[], float],
         new_uuid: Callable[[], str],
@@ -125,8 +123,6 @@ class Chat:
         self._core = desk.core
         self._streams = streams
         self._archive = archive
-        self._default_model = default_model
-        self._fallback_models = fallback_models
         self._on_disconnect = on_disconnect
         self._now = now
         self._new_uuid = new_uuid
@@ -181,7 +177,7 @@ class Chat:
 
     def _request(self, tenant: Tenant, asked: ChatRequest, earlier: Conversation | None) -> Request:
         question = text_field("user_prompt", asked.user_prompt or "")
-        name = asked.model or self._default_model
+        name = asked.model or self._desk.default_model
         model = self._core.catalog.resolve(name)
         parameters = _given(asked.hyperparameters)
         self._core.catalog.check(model, parameters)
@@ -190,7 +186,7 @@ class Chat:
         return Request(
             messages=_messages(_system(asked), earlier, question, room),
             model=name,
-            fallback_models=self._fallback_models,
+            fallback_models=self._desk.fallback_models,
             max_tokens=max_tokens,
             parameters=parameters,
         )

@@ -24,11 +24,11 @@ from gateway.errors import (
 from gateway.events import Routed
 from gateway.jobs import Job, OnDisconnect, OnFailure
 from gateway.messages import Request
+from gateway.surfaces.body import priority
 from gateway.surfaces.door import allowance
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import Repeat
 from gateway.surfaces.openai_error import failure
-from gateway.surfaces.openai_request import priority
 from gateway.surfaces.streams import Streams
 from gateway.surfaces.visit import VISIT
 
@@ -61,8 +61,6 @@ class Direct:
 
     Attributes:
         streams: where those of them are who read along.
-        default_model: where a body names none.
-        fallback_models: who is asked in its place, in this order.
     """
 
     def __init__(
@@ -70,8 +68,6 @@ class Direct:
         core: Core,
         streams: Streams,
         *,
-        default_model: str,
-        fallback_models: tuple[str, ...],
         on_disconnect: OnDisconnect,
         hold_s: float,
     ) -> None:
@@ -83,8 +79,6 @@ class Direct:
         """
         self._core = core
         self.streams = streams
-        self.default_model = default_model
-        self.fallback_models = fallback_models
         self._on_disconnect = on_disconnect
         self._hold_s = hold_s
 

@@ -76,6 +76,8 @@ class Desk:
     """What every door needs from outside: the engine, and how the gateway is reached.
 
     Attributes:
+        default_model: who is asked where a request names nobody.
+        fallback_models: who is asked in its place, in this order.
         public_url: of the gateway, without a slash at its end; None takes the request's host.
     """
 
@@ -83,6 +85,8 @@ class Desk:
         self,
         core: Core,
         *,
+        default_model: str,
+        fallback_models: tuple[str, ...],
         public_url: str | None = None,
         max_body_bytes: int,
         body_timeout_s: float,
@@ -99,6 +103,8 @@ class Desk:
             local_admin: whoever sits at this machine is an operator.
         """
         self.core = core
+        self.default_model = default_model
+        self.fallback_models = fallback_models
         self.public_url = public_url
         self._max_body_bytes = max_body_bytes
         self._body_timeout_s = body_timeout_s

@@ -157,8 +157,8 @@ class Completions:
         refuse_unmakeable(present)
         return Request(
             messages=conversation(asked.messages),
-            model=asked.model or self._direct.default_model,
-            fallback_models=self._direct.fallback_models,
+            model=asked.model or self._desk.default_model,
+            fallback_models=self._desk.fallback_models,
             max_tokens=most_tokens(
                 max_completion_tokens=asked.max_completion_tokens, max_tokens=asked.max_tokens
             ),

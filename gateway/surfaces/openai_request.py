@@ -74,17 +74,6 @@ def refuse_unmakeable(fields: dict[str, Any]) -> None:
             raise InvalidRequest(f"{name} is not known here: send tools.", field=name)
 
 
-def priority(wanted: int | None) -> int | None:
-    """A place in the queue, from 0, which is first, to 9.
-
-    Raises:
-        InvalidRequest: it is none.
-    """
-    if wanted is not None and not 0 <= wanted <= 9:
-        raise InvalidRequest("priority must be from 0 to 9.", field="priority")
-    return wanted
-
-
 def sampling(fields: dict[str, Any]) -> dict[str, Any]:
     """The sampling parameters among a body's fields.
 

@@ -161,8 +161,8 @@ class Responses:
             portable(name, fields.get(name))
         return Request(
             messages=conversation(turns),
-            model=asked.model or self._direct.default_model,
-            fallback_models=self._direct.fallback_models,
+            model=asked.model or self._desk.default_model,
+            fallback_models=self._desk.fallback_models,
             max_tokens=most_tokens(max_output_tokens=asked.max_output_tokens),
             parameters=sampling({k: v for k, v in fields.items() if k in ("temperature", "top_p")}),
             tools=response_input.tools(asked.tools),

@@ -90,8 +90,6 @@ class N8n:
         desk: Desk,
         streams: Streams,
         *,
-        default_model: str,
-        fallback_models: tuple[str, ...],
         start: Start,
         token_life_s: float,
         check_url: CheckUrl,
@@ -99,8 +97,6 @@ class N8n:
         self._desk = desk
         self._core = desk.core
         self._streams = streams
-        self._default_model = default_model
-        self._fallback_models = fallback_models
         self._start = start
         self._token_life_s = token_life_s
         self._check_url = check_url
@@ -143,14 +139,14 @@ class N8n:
         prompt, url = required("prompt", asked.prompt), required("resumeUrl", asked.resumeUrl)
         self._check_url(url, principal.tenant)
         base_url = self._desk.base_url(request)
-        model = asked.model or self._default_model
+        model = asked.model or self._desk.default_model
         job = await self._core.submit(
             principal,
             Ask(
                 request=Request(
                     messages=(Message(role="user", content=text_field("prompt", prompt)),),
                     model=model,
-                    fallback_models=self._fallback_models,
+                    fallback_models=self._desk.fallback_models,
                     max_tokens=_whole("max_tokens", asked.max_tokens) or _MAX_TOKENS,
                 ),
                 door=FORM,
