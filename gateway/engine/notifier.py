@@ -42,9 +42,7 @@ class Notifier:
     """Takes what is due from the store, and sends it.
 
     Attributes:
-        delivered, unconfirmed, dead: callbacks settled since the start, by how.
-        retried: attempts that were not the last.
-        raced: those of them that met a workflow not yet waiting (409).
+        delivered: callbacks that arrived since the start.
     """
 
     def __init__(
@@ -75,7 +73,7 @@ class Notifier:
             most: POSTs on the way in all.
             grace_s: how long `stop` waits for answers before it gives them up.
         """
-        self.delivered = self.unconfirmed = self.dead = self.retried = self.raced = 0
+        self.delivered = 0
         self._store = store
         self._dialer = dialer
         self._policy_of = policy_of
@@ -100,16 +98,6 @@ class Notifier:
         self._loop: asyncio.Task[None] | None = None
         self._attempts: set[asyncio.Task[None]] = set()
         self._posting: set[asyncio.Task[None]] = set()
-
-    @property
-    def in_flight(self) -> int:
-        """Attempts on the way."""
-        return len(self._attempts)
-
-    @property
-    def origins(self) -> int:
-        """Origins with something waiting, on the way, or failed of late."""
-        return len(self._lanes)
 
     async def start(self) -> None:
         """Begin to deliver. Call once, inside the loop."""
@@ -210,7 +198,6 @@ class Notifier:
     async def _put_off(self, delivery: Delivery) -> None:
         await self._record(delivery)
         if delivery.state is DeliveryState.DEAD:
-            self.dead += 1
             self._log.error("callback_dead", job_id=delivery.job_id, note=delivery.note)
             self._observer.called_back(delivery, None)
 
@@ -338,14 +325,10 @@ class Notifier:
                 self.delivered += 1
                 log.info("callback_delivered")
             case DeliveryState.UNCONFIRMED:
-                self.unconfirmed += 1
                 log.warning("callback_unconfirmed", note=delivery.note)
             case DeliveryState.DEAD:
-                self.dead += 1
                 log.error("callback_dead", note=delivery.note)
             case _:
-                self.retried += 1
-                self.raced += delivery.last_status == 409
                 log.info("callback_retried", note=delivery.note)
 
     async def _judge(

@@ -183,8 +183,8 @@ class House:
 
     async def quiet(self) -> None:
         """Return when no attempt is on the way."""
-        # Of what is recorded for nobody there is no event.
-        await until(lambda: not self.notifier.in_flight, lambda: self.notifier.in_flight)
+        # Of what is recorded for nobody there is no event. Only a test looks this deep inside.
+        await until(lambda: not self.notifier._attempts, lambda: self.notifier._attempts)
 
     async def settle(self, execution: Execution, state: DeliveryState) -> Delivery:
         """Owe a callback to one execution, and see how it ends."""

@@ -22,7 +22,8 @@ async def test_a_flush_waits_for_what_is_due_and_on_its_way(house: House) -> Non
     """Afterwards nothing is, however many there were."""
     await house.owe(*(house.receiver.wait_for(Execution()) for _ in range(30)))
     await house.notifier.flush(60.0)
-    assert (house.notifier.delivered, house.notifier.in_flight) == (30, 0)
+    states = [each.state for each in await house.store.deliveries()]
+    assert states == [DeliveryState.DELIVERED] * 30
 
 
 async def test_a_flush_does_not_wait_for_what_is_due_later(house: House) -> None:

@@ -59,7 +59,6 @@ async def test_an_origin_gets_no_more_than_its_cap_at_once(house: House) -> None
     house.receiver.gate.clear()
     await house.owe(*(house.receiver.wait_for(Execution()) for _ in range(40)))
     await house.receiver.arrived(8)
-    assert house.notifier.in_flight == 8
     house.receiver.gate.set()
     await house.store.until(DeliveryState.DELIVERED, 40)
     assert (house.receiver.most_at_once, len(house.receiver.posts)) == (8, 40)
@@ -108,7 +107,7 @@ async def test_an_origin_is_forgotten_when_nothing_is_left_to_do(house: House) -
     assert isinstance(house.clock, JumpingClock)
     async with asyncio.timeout(10):
         await house.clock.alarm(60).wait()
-    assert house.notifier.origins == 0
+    assert house.notifier._lanes == {}
 
 
 async def test_a_burst_needs_no_poll_to_be_taken_whole(house: House) -> None:
@@ -259,7 +258,8 @@ async def test_a_day_of_trouble_is_tried_by_the_schedule_and_ends(house: House) 
     # Those that failed together do not come back together.
     assert max(off) - min(off) > 0.1
     assert moments[-1] - moments[0] == pytest.approx(DAY - 1, abs=1)
-    assert (delivery.last_status, house.notifier.dead) == (500, 1)
+    dead = [line for line in house.lines if line["event"] == "callback_dead"]
+    assert (delivery.last_status, dead) == (500, house.lines[-1:])
 
 
 async def test_waiting_for_a_far_attempt_is_no_busy_loop(house: House) -> None:
@@ -328,7 +328,7 @@ async def test_a_callback_past_its_deadline_is_not_sent(house: House) -> None:
     await house.owe(house.receiver.wait_for(Execution()), lifetime_s=-1)
     await house.store.until(DeliveryState.DEAD)
     assert ((await house.store.owed()).note, house.receiver.posts) == ("The deadline passed.", [])
-    assert ([line["event"] for line in house.lines], house.notifier.dead) == (["callback_dead"], 1)
+    assert [line["event"] for line in house.lines] == ["callback_dead"]
 
 
 async def test_an_origin_that_is_no_longer_allowed_is_not_called(house: House) -> None:
