@@ -42,7 +42,7 @@ class Limits:
         self._windows: dict[tuple[str, ...], Window] = {}
         self._asked = 0
 
-    async def spend(self, limit: str, *key: str) -> None:
+    def spend(self, limit: str, *key: str) -> None:
         """Count one more against `limit`, such as `100/hour`; a refused one is not counted.
 
         Raises:
@@ -65,7 +65,7 @@ class Limits:
         for _, window in windows:
             window.add(now)
 
-    async def standing(self, limit: str, *key: str) -> Standing:
+    def standing(self, limit: str, *key: str) -> Standing:
         """What is left of `limit`; counts nothing."""
         return _standing(limit, self._window(limit, key), self._now())
 

@@ -111,16 +111,16 @@ class Direct:
         try:
             job = await self._core.submit(principal, ask)
         finally:
-            headers.update(await self._allowance(principal))
+            headers.update(self._allowance(principal))
         headers["X-Request-Id"] = job.id
         return job
 
-    async def _allowance(self, principal: Principal) -> dict[str, str]:
+    def _allowance(self, principal: Principal) -> dict[str, str]:
         """How many more requests fit."""
         tenant = principal.tenant
         if tenant.rate_limit is None:
             return {}
-        standing = await self._core.limits.standing(tenant.rate_limit, "app", tenant.name)
+        standing = self._core.limits.standing(tenant.rate_limit, "app", tenant.name)
         return allowance(standing.limit, remaining=standing.remaining, reset_s=standing.reset_s)
 
     async def stream(

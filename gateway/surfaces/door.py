@@ -122,7 +122,7 @@ class Desk:
                     self.admit(request)
                 return await route.handler(request)
             except GatewayError as error:
-                error = await self._counted(request, error)
+                error = self._counted(request, error)
                 self.core.observer.refused(door.name, error)
                 refusal = door.refuse(error)
                 if not request.content.is_eof():
@@ -140,11 +140,11 @@ class Desk:
 
         return handle
 
-    async def _counted(self, request: web.Request, error: GatewayError) -> GatewayError:
+    def _counted(self, request: web.Request, error: GatewayError) -> GatewayError:
         """Wrong credentials count against their address; past its limit that is the answer."""
         if isinstance(error, Unauthenticated):
             try:
-                await self.core.limits.spend(_FAILURES, "failure", self.address(request))
+                self.core.limits.spend(_FAILURES, "failure", self.address(request))
             except GatewayError as limited:
                 return limited
         return error

@@ -84,11 +84,11 @@ class History:
             ],
         )
 
-    async def _principal(self, request: web.Request) -> Principal:
+    def _principal(self, request: web.Request) -> Principal:
         """Who asks, within what they may ask."""
         principal = self._desk.principal(request)
         who = (principal.tenant.name, principal.user or "")
-        await self._desk.core.limits.spend(_RATE, "history", *who)
+        self._desk.core.limits.spend(_RATE, "history", *who)
         return principal
 
     async def list(self, request: web.Request) -> web.Response:
@@ -96,7 +96,7 @@ class History:
 
         An app sees those of all its users, and may name one; a user only their own.
         """
-        principal = await self._principal(request)
+        principal = self._principal(request)
         user = _user(request, principal)
         asked = wanted(request, tenant=principal.tenant.name, user=user)
         found = await self._records.page(asked, before_of(request), limit_of(request))
@@ -104,7 +104,7 @@ class History:
 
     async def read(self, request: web.Request) -> web.Response:
         """One job: what was asked, and what came of it."""
-        principal = await self._principal(request)
+        principal = self._principal(request)
         job = await self._desk.core.own(principal, request.match_info["id"])
         return answer(whole_item(job), request_id=job.id)
 
@@ -113,7 +113,7 @@ class History:
 
         One that waits or runs is cancelled first. A callback that has not arrived is given up.
         """
-        principal = await self._principal(request)
+        principal = self._principal(request)
         job = await self._desk.core.own(principal, request.match_info["id"])
         if not await self._records.forget(job):
             raise JobNotFound
@@ -125,7 +125,7 @@ class History:
 
         Answers when that is done. An app says which user; a user is the one that the token names.
         """
-        principal = await self._principal(request)
+        principal = self._principal(request)
         user = _user(request, principal)
         if user is None:
             raise InvalidRequest("user is needed: whose everything is to go.", field="user")

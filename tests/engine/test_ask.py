@@ -54,4 +54,4 @@ async def test_what_is_refused_counts_against_no_rate() -> None:
         await rig.core.drain()
         assert await refusal(rig) is Draining
         for rate in (RATE, ("2/minute", "app", "acme")):
-            assert (await rig.core.limits.standing(*rate)).remaining == 2
+            assert (rig.core.limits.standing(*rate)).remaining == 2

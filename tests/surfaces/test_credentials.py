@@ -347,7 +347,7 @@ async def test_wrong_credentials_are_limited_by_address(gateway: Gateway) -> Non
     """Past a thousand a minute from one address: 429, and a good one still gets in."""
     limits = gateway.core.limits
     for _ in range(1000):
-        await limits.spend("1000/minute", "failure", "127.0.0.1")
+        limits.spend("1000/minute", "failure", "127.0.0.1")
     reply = await gateway.get(f"/stream/{UNKNOWN}", **bearer("gw_nobody"))
     assert reply.status == 429
     assert 1 <= int(reply.headers["Retry-After"]) <= 60

@@ -267,6 +267,6 @@ async def test_wrong_codes_are_counted(gateway: Gateway) -> None:
     """Who tries many is refused for a while, as at every door."""
     async with operated() as tried:
         for _ in range(1000):
-            await tried.core.limits.spend("1000/minute", "failure", "127.0.0.1")
+            tried.core.limits.spend("1000/minute", "failure", "127.0.0.1")
         assert (await tried.get("/admin/overview", **bearer("gw_nobody"))).status == 429
         assert (await tried.get("/admin/overview", **OPS)).status == 200
