@@ -164,6 +164,8 @@ async def test_the_whole_time_out_counts_every_attempt(provider: Server, tmp_pat
             gateway.origin, "together/echo?first=0&gap=0.25&cut=4", calls.words("w", 50)
         )
         said = await calls.polled(gateway.origin, job_id)
+        # The log is written behind.
+        await gateway.printed("job_finished")
         [line] = gateway.facts("job_finished")
         assert (said["error_code"], said["retry_possible"]) == ("TIMEOUT", True)
         assert 1.5 <= line["took_s"] <= 1.5 + LATE_S
