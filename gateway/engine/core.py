@@ -19,7 +19,7 @@ from gateway.engine.limits import Limits
 from gateway.engine.observer import Observer, Observers
 from gateway.engine.patience import Patience
 from gateway.engine.queue import Queue
-from gateway.engine.recorder import BodyForm, Ending, Recorder
+from gateway.engine.recorder import Recorder
 from gateway.engine.records import Records
 from gateway.engine.rescue import rescue
 from gateway.engine.retention import JobRetention
@@ -89,8 +89,6 @@ class Core:
         self.catalog = catalog
         self.limits = limits
         self.budgets = Budgets(store, now)
-        self.forms: dict[str, BodyForm] = {}
-        self.endings: dict[str, Ending] = {}
         self.draining = False
         self._store = store
         self._bounds = bounds
@@ -100,8 +98,10 @@ class Core:
         self._queue = Queue(capacity=bounds.queue_max_size, workers=bounds.workers)
         self._hub = Hub(self._unread)
         self._recorder = Recorder(
-            store, self._hub, self.forms, self.endings, now, self._ended, lambda: self.catalog
+            store, self._hub, now=now, on_end=self._ended, catalog=lambda: self.catalog
         )
+        self.forms = self._recorder.forms
+        self.endings = self._recorder.endings
         self._workers = Workers(
             bounds.workers,
             queue=self._queue,

@@ -1,7 +1,7 @@
 """What happened, written down: output a moment behind, the end before anybody sees it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from contextvars import Context
 
 import msgspec
@@ -36,22 +36,25 @@ class Recorder:
 
     One append is under way at a time, and the end of a job waits for it: a log is stored
     without gaps and in order.
+
+    Attributes:
+        forms: how each surface writes the body of its callbacks, by the surface's name.
+        endings: what a surface keeps of a job of its own that ends, by the surface's name.
     """
 
     def __init__(
         self,
         store: Store,
         hub: Hub,
-        forms: Mapping[str, BodyForm],
-        endings: Mapping[str, Ending],
+        *,
         now: Callable[[], float],
         on_end: Callable[[Job], None],
         catalog: Callable[[], Catalog],
     ) -> None:
+        self.forms: dict[str, BodyForm] = {}
+        self.endings: dict[str, Ending] = {}
         self._store = store
         self._hub = hub
-        self._forms = forms
-        self._endings = endings
         self._now = now
         self._on_end = on_end
         self._catalog = catalog
@@ -132,7 +135,7 @@ class Recorder:
         body = None
         if job.callback is not None:
             body = self._body(job.callback.form, jobs.finish(job, outcome, now))
-        ending = self._endings.get(job.door)
+        ending = self.endings.get(job.door)
         while True:
             try:
                 if ending is not None:
@@ -145,7 +148,7 @@ class Recorder:
     def _body(self, form: str, job: Job) -> bytes:
         """What the callback of an ended job is to carry."""
         try:
-            return self._forms[form](job)
+            return self.forms[form](job)
         except Exception:
             # The job ends all the same, and who waits for the callback must not wait for ever.
             log.exception("callback_unwritten", job_id=job.id, form=form)

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from gateway.catalog import Catalog
 from gateway.engine.core import read
 from gateway.engine.hub import Channel, Hub
-from gateway.engine.recorder import Ending, Recorder
+from gateway.engine.recorder import Recorder
 from gateway.events import Cancelled, Completed, Delta, Event, Started, Usage
 from gateway.jobs import Callback, Job, Outcome, Owner
 from gateway.messages import Request
@@ -50,19 +50,13 @@ class Desk:
         self.store = CountingStore()
         self.hub = Hub()
         self.ended: list[Job] = []
-        self.endings: dict[str, Ending] = {}
         self.recorder = Recorder(
-            self.store,
-            self.hub,
-            {
-                "ask": lambda job: f"{job.state} {job.finished_at}".encode(),
-                "broken": lambda job: "\ud800".encode(),
-            },
-            self.endings,
-            lambda: 7.0,
-            self.ended.append,
-            Catalog,
+            self.store, self.hub, now=lambda: 7.0, on_end=self.ended.append, catalog=Catalog
         )
+        self.recorder.forms |= {
+            "ask": lambda job: f"{job.state} {job.finished_at}".encode(),
+            "broken": lambda job: "\ud800".encode(),
+        }
 
     async def running(self, job: Job = JOB) -> Channel:
         await self.store.insert(job, None)
@@ -189,7 +183,7 @@ async def test_what_a_surface_keeps_is_kept_before_the_end_is_seen() -> None:
     async def keep(job: Job) -> None:
         told.append((job.state, channel.log.closed))
 
-    desk.endings["ask"] = keep
+    desk.recorder.endings["ask"] = keep
     desk.store.down = True
     end = asyncio.create_task(desk.recorder.end(desk.job, channel, DONE))
     await asyncio.sleep(0.5)
