@@ -6,7 +6,7 @@ before it); on the wire it is a cursor, the id of the last event read.
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
 from gateway.errors import BadCursor, CursorConflict
@@ -95,6 +95,15 @@ class EventLog:
             raise AssertionError("an event belongs to an attempt")
         self.events.append(event)
         self.closed = type(event) in TERMINAL
+
+    def extend(self, attempt: int, events: Sequence[Event]) -> None:
+        """Add several events of `attempt`, which begins with them if it has not begun."""
+        if attempt != self.attempt or not attempt:
+            self.begin(attempt)
+        if self.closed or not TERMINAL.isdisjoint(map(type, events[:-1])):
+            raise AssertionError("a terminal event is the last")
+        self.events += events
+        self.closed = not TERMINAL.isdisjoint(map(type, events[-1:]))
 
     def cursor(self, position: int) -> Cursor:
         """The id of the event just before `position`: what a reader who read so far holds."""

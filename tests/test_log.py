@@ -91,6 +91,39 @@ def test_attempts_lie_end_to_end(history: list[tuple[int, int]]) -> None:
     assert log.attempt_start() == end - (history[-1][1] if history else 0)
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3),
+            st.lists(st.sampled_from([Delta(text="x"), Completed()]), min_size=1, max_size=4),
+        ),
+        max_size=5,
+    )
+)
+def test_a_batch_is_taken_as_its_events_are(batches: list[tuple[int, list[Event]]]) -> None:
+    """It leaves the log as they would one by one, and is refused where one of them would be."""
+    singly, log = EventLog(), EventLog()
+    for attempt, events in batches:
+        try:
+            if attempt != singly.attempt:
+                singly.begin(attempt)
+            for event in events:
+                singly.append(event)
+        except AssertionError:
+            with pytest.raises(AssertionError):
+                log.extend(attempt, events)
+            return
+        log.extend(attempt, events)
+        assert (log.events, log.end, log.closed) == (singly.events, singly.end, singly.closed)
+
+
+def test_a_batch_may_be_empty() -> None:
+    """Its attempt begins all the same."""
+    log = EventLog()
+    log.extend(1, [])
+    assert (log.attempt, log.events, log.closed) == (1, [], False)
+
+
 @pytest.mark.parametrize(
     "terminal",
     [Completed(), Failed(code="TIMEOUT", message=""), Cancelled(), Expired()],

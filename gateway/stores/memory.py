@@ -229,8 +229,4 @@ class MemoryStore:
             self._dead.discard(delivery.job_id)
 
     def _extend(self, batch: Batch) -> None:
-        log = self._logs[batch.job_id]
-        if batch.first.attempt != log.attempt:
-            log.begin(batch.first.attempt)
-        for event in batch.events:
-            log.append(event)
+        self._logs[batch.job_id].extend(batch.first.attempt, batch.events)

@@ -7,7 +7,6 @@ from msgspec.structs import replace
 
 from gateway.events import AnyEvent, Event, Usage
 from gateway.jobs import Job, Outcome, State
-from gateway.log import EventLog
 from gateway.stores import Batch
 from gateway.webhooks import Delivery, DeliveryState
 
@@ -62,13 +61,10 @@ def lines_of(batch: Batch) -> bytes:
     return _encoder.encode_lines(batch.events)
 
 
-def extend(log: EventLog, attempt: int, lines: bytes) -> None:
-    """Add to a log what `lines_of` wrote."""
-    if attempt != log.attempt:
-        log.begin(attempt)
+def events_from(lines: bytes) -> list[Event]:
+    """The events that `lines_of` wrote."""
     events: list[Event] = _events.decode_lines(lines)
-    for event in events:
-        log.append(event)
+    return events
 
 
 # A callback: what is looked for, and its body, in columns of their own.

@@ -24,7 +24,7 @@ from gateway.stores.rows import (
     Columns,
     delivery_columns,
     delivery_from,
-    extend,
+    events_from,
     job_from,
     lines_of,
     progress_of,
@@ -294,7 +294,7 @@ def _log(db: apsw.Connection, job_id: str) -> EventLog | None:
     log = EventLog()
     for attempt, lines in rows:
         if lines is not None:
-            extend(log, attempt, lines)
+            log.extend(attempt, events_from(lines))
     return log if rows else None
 
 
