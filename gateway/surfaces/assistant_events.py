@@ -172,9 +172,10 @@ class Place:
         self._write = write
         self._position: int | None = None
         self._cursor: Cursor | None = None
-        self._begun = before is not None and not before.attempt
+        # Who comes back between two attempts has heard of the first wait; its ids are behind it.
+        self._begun = before is not None
         # How many events have been told of the wait for the first attempt, less one.
-        self._seq = before.seq if before is not None and self._begun else -1
+        self._seq = before.seq if before is not None and not before.attempt else -1
 
     def __call__(self, cursor: Cursor) -> bytes:
         """The news for a reader whose last event was `cursor`; none once the log has gone on."""

@@ -7,6 +7,7 @@ import pytest
 from gateway.doors import Patience
 from gateway.log import Cursor
 from gateway.sse import Decoder
+from gateway.surfaces import assistant_events
 from tests.surfaces import event_source
 from tests.surfaces.assisting import Told, cancel, made, read, told, url_of, whole
 from tests.surfaces.running import CODE, SILENT, STUCK, Gateway, bearer
@@ -70,6 +71,28 @@ async def test_a_live_reader_and_a_late_one_are_told_the_same(teller: Teller) ->
         late = (await gateway.get(url.removeprefix(gateway.origin))).body
         assert late.endswith(live)
         assert live.count(b"event: complete\n") == 1
+
+
+async def test_who_comes_back_between_two_attempts_hears_of_its_place_only() -> None:
+    """A request whose attempt was lost with its process waits again; no stage comes twice."""
+    async with Gateway(WORKERS=1) as gateway:
+        running = await made(gateway, model=STUCK)
+        await gateway.published(running, 1)
+        job_id = await made(gateway)
+        heard: list[str] = []
+
+        def write(told: assistant_events.Told) -> bytes:
+            heard.append(told.name)
+            return b""
+
+        read = Cursor(1, 1)
+        waiting = await gateway.job(job_id)
+        form = assistant_events.format_of("assistant", gateway.core, waiting, write, read)
+        assert form.aside is not None
+        form.aside(read)
+        assert heard == ["status"]
+        for each in (job_id, running):
+            await cancel(gateway, each)
 
 
 async def test_a_waiting_request_is_told_its_place_as_it_changes() -> None:
