@@ -69,12 +69,12 @@ class JobStore(Protocol):
         """
         ...
 
-    async def requeue(self, job_id: str, *, spent: bool, lost: Usage | None = None) -> Job | None:
+    async def requeue(self, job_id: str, *, spent: bool, lost: Usage | None) -> Job | None:
         """Move one job from processing back to queued; None if it is not processing.
 
         Args:
             spent: the attempt counts among the job's failures.
-            lost: the tokens that it took; the job keeps count.
+            lost: the tokens that it took, if any; the job keeps count.
         """
         ...
 

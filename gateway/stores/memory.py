@@ -73,7 +73,7 @@ class MemoryStore:
         claimed = self._jobs[job_id] = jobs.move(job, State.PROCESSING, now)
         return claimed
 
-    async def requeue(self, job_id: str, *, spent: bool, lost: Usage | None = None) -> Job | None:
+    async def requeue(self, job_id: str, *, spent: bool, lost: Usage | None) -> Job | None:
         job = self._jobs.get(job_id)
         if job is None or job.state is not State.PROCESSING:
             return None

@@ -94,7 +94,7 @@ class SqliteStore:
 
         return await self._database.write(claim)
 
-    async def requeue(self, job_id: str, *, spent: bool, lost: Usage | None = None) -> Job | None:
+    async def requeue(self, job_id: str, *, spent: bool, lost: Usage | None) -> Job | None:
         def requeue(db: apsw.Connection) -> Job | None:
             job = _get(db, job_id)
             if job is None or job.state is not State.PROCESSING:

@@ -42,7 +42,7 @@ class SlowStore(MemoryStore):
         await asyncio.sleep(self.delay_s())
         return claimed
 
-    async def requeue(self, job_id: str, *, spent: bool, lost: Usage | None = None) -> Job | None:
+    async def requeue(self, job_id: str, *, spent: bool, lost: Usage | None) -> Job | None:
         await self._reach()
         queued = await super().requeue(job_id, spent=spent, lost=lost)
         await asyncio.sleep(self.delay_s())

@@ -175,7 +175,7 @@ async def test_where_no_room_is_left_at_all_nothing_is_half_done(
         with pytest.raises(StoreUnavailable):
             await store.claim(waits.id, NOW)
         with pytest.raises(StoreUnavailable):
-            await store.requeue(runs.id, spent=True)
+            await store.requeue(runs.id, spent=True, lost=None)
         assert (await store.get(waits.id), await store.get(runs.id)) == (waits, claimed)
         full = False
         assert await check(store, acknowledged) == []

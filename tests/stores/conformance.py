@@ -102,7 +102,7 @@ class StoreConformance:
         assert await store.get(job.id) is None
         assert await store.log(job.id) is None
         assert await store.claim(job.id, NOW) is None
-        assert await store.requeue(job.id, spent=True) is None
+        assert await store.requeue(job.id, spent=True, lost=None) is None
         assert await store.finish(job.id, DONE, rest, NOW, None) is None
         assert await store.find("key") is None
         await store.record(delivery_of(job))
@@ -193,7 +193,7 @@ class StoreConformance:
         over = await ended(store)
         late = batch(over, "1-2", Cancelled())
         assert await store.claim(over.id, NOW + 10) is None
-        assert await store.requeue(over.id, spent=False) is None
+        assert await store.requeue(over.id, spent=False, lost=None) is None
         assert await store.finish(over.id, DONE, late, NOW + 10, None) is None
         assert await store.get(over.id) == over
         assert await logged(store, over) == [("1-1", Completed())]
@@ -227,7 +227,7 @@ class StoreConformance:
         job = await claimed(store)
         await store.append([batch(job, "1-1", Started(), Delta(text="a"))])
         for _ in range(2):
-            await store.requeue(job.id, spent=True)
+            await store.requeue(job.id, spent=True, lost=None)
             await store.claim(job.id, NOW + 2)
         await store.append([batch(job, "3-1", Restarted(reason="lost"))])
         await store.finish(

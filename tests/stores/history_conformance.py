@@ -67,7 +67,7 @@ class HistoryConformance:
         steps: list[Callable[[], Any]] = [
             lambda: store.insert(job, None),
             lambda: store.claim(job.id, NOW + 1),
-            lambda: store.requeue(job.id, spent=True),
+            lambda: store.requeue(job.id, spent=True, lost=None),
             lambda: store.claim(job.id, NOW + 2),
             lambda: store.finish(job.id, FAILED, batch(job, "2-1", FAILED.terminal), NOW + 3, None),
         ]
