@@ -16,7 +16,7 @@ from gateway.engine.bounds import Bounds
 from gateway.engine.budgets import Budgets
 from gateway.engine.hub import Channel, Framer, Hub, View, over, read
 from gateway.engine.limits import Limits
-from gateway.engine.observer import Observer, Observers
+from gateway.engine.observer import Observer
 from gateway.engine.patience import Patience
 from gateway.engine.queue import Queue
 from gateway.engine.recorder import Recorder
@@ -77,14 +77,14 @@ class Core:
         new_uuid: Callable[[], str],
         rng: Random,
         on_callback: Callable[[], None],
-        observer: Observer | None = None,
+        observer: Observer,
     ) -> None:
         """Put the engine together; nothing runs before `start`.
 
         Args:
             on_callback: called when a callback has become due.
         """
-        self.observer = observer or Observers()
+        self.observer = observer
         self.auth = auth
         self.catalog = catalog
         self.limits = limits

@@ -19,7 +19,7 @@ from gateway.destinations import Destination, Policy, destination
 from gateway.engine.clock import Clock
 from gateway.engine.dialer import Dialer
 from gateway.engine.lane import Lane
-from gateway.engine.observer import Observer, Observers
+from gateway.engine.observer import Observer
 from gateway.errors import InvalidRequest, StoreUnavailable
 from gateway.outbox import Outbox
 from gateway.webhooks import Answer, Delivery, DeliveryState, Silence
@@ -56,8 +56,8 @@ class Notifier:
         clock: Clock,
         rng: Random,
         log: FilteringBoundLogger,
-        observer: Observer | None = None,
-        withheld: Callable[[str], bool] = lambda _: False,
+        observer: Observer,
+        withheld: Callable[[str], bool],
         most_per_origin: int = 8,
         most: int = 64,
         grace_s: float = 2.0,
@@ -82,7 +82,7 @@ class Notifier:
         self._clock = clock
         self._rng = rng
         self._log = log
-        self._observer = observer or Observers()
+        self._observer = observer
         self._withheld = withheld
         self._most_per_origin = most_per_origin
         self._most = most

@@ -14,6 +14,7 @@ from gateway.destinations import Destination, Policy
 from gateway.engine.clock import Clock
 from gateway.engine.dialer import HttpDialer
 from gateway.engine.notifier import Notifier
+from gateway.engine.observer import Observers
 from gateway.errors import StoreUnavailable
 from gateway.events import Completed, Started
 from gateway.jobs import Job, Outcome, Owner
@@ -148,7 +149,9 @@ class House:
         self.bugs = 0
         self.notifier = self.another_notifier()
 
-    def another_notifier(self, **changes: Any) -> Notifier:
+    def another_notifier(
+        self, withheld: Callable[[str], bool] = lambda _: False, **changes: Any
+    ) -> Notifier:
         dialer = CountedDialer("1.2.3")
         notifier = Notifier(
             store=self.store,
@@ -159,6 +162,8 @@ class House:
             clock=self.clock,
             rng=Random(7),
             log=self._logger(),
+            observer=Observers(),
+            withheld=withheld,
             **changes,
         )
         if isinstance(self.clock, JumpingClock):

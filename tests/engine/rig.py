@@ -16,6 +16,7 @@ from gateway.engine.auth import Auth, Principal
 from gateway.engine.bounds import Bounds, Timeouts
 from gateway.engine.core import Ask, Core, read
 from gateway.engine.limits import Limits
+from gateway.engine.observer import Observers
 from gateway.events import Event
 from gateway.jobs import Job
 from gateway.log import START, Cursor
@@ -83,6 +84,7 @@ class Rig:
             new_uuid=lambda: str(UUID(int=self.rng.getrandbits(128), version=4)),
             rng=self.rng,
             on_callback=self._called_back,
+            observer=Observers(),
         )
 
     def serve(self, plays: Mapping[str, Sequence[Play]]) -> None:
@@ -137,7 +139,7 @@ class Rig:
             "jobs": len(core._jobs),
             "expiring": len(core._waiting),
             "patience": len(core._patience),
-            "owners": core._jobs.owners,
+            "owners": len(core._jobs._of),
         }
         return {name: count for name, count in found.items() if count}
 
