@@ -293,7 +293,7 @@ async def over(channel: Channel) -> None:
 
 
 async def read(
-    channel: Channel, cursor: Cursor = START, *, exact: bool = False
+    channel: Channel, cursor: Cursor = START
 ) -> AsyncGenerator[tuple[Cursor, Event], None]:
     """Every event after `cursor` with its id, as they come, up to the terminal one.
 
@@ -304,7 +304,7 @@ async def read(
         CursorConflict: see `Channel.subscribe`.
     """
     grown = asyncio.Event()
-    subscriber = channel.subscribe(cursor, grown.set, exact=exact)
+    subscriber = channel.subscribe(cursor, grown.set)
     log = channel.log
     try:
         while not subscriber.finished:

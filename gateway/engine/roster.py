@@ -32,11 +32,6 @@ class Roster(Mapping[str, Job]):
     def __len__(self) -> int:
         return len(self._jobs)
 
-    @property
-    def owners(self) -> int:
-        """How many owners they have."""
-        return len(self._of)
-
     @contextmanager
     def expecting(self, owner: Owner, most: int) -> Iterator[None]:
         """Count one more among the owner's, of whom there may be `most`, before it has entered.
