@@ -14,10 +14,10 @@ from gateway.engine.ask import Ask, Quota, repeat
 from gateway.engine.auth import Auth, Principal
 from gateway.engine.bounds import Bounds
 from gateway.engine.budgets import Budgets
+from gateway.engine.grace import Grace
 from gateway.engine.hub import Channel, Framer, Hub, View, over, read
 from gateway.engine.limits import Limits
 from gateway.engine.observer import Observer
-from gateway.engine.patience import Patience
 from gateway.engine.queue import Queue
 from gateway.engine.recorder import Recorder
 from gateway.engine.records import Records
@@ -121,7 +121,7 @@ class Core:
         self.sparing = self._workers.sparing
         self._waiting = Waiting(self._queue, auth.tenant, bounds)
         self._stops: dict[str, asyncio.Task[None]] = {}
-        self._patience = Patience(bounds, self._unwanted)
+        self._grace = Grace(bounds, self._unwanted)
         self._retention = JobRetention(store, bounds, now)
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -237,7 +237,7 @@ class Core:
     def _await_worker(self, job: Job, past: EventLog | None = None, waited_s: float = 0.0) -> None:
         self._jobs.enter(job)
         self._hub.open(job.id, past)
-        self._patience.begin(job, at_least_s=_FIRST_READER_S)
+        self._grace.begin(job, at_least_s=_FIRST_READER_S)
         self._waiting.add(job, waited_s)
 
     # -- looking ------------------------------------------------------------------------------
@@ -333,12 +333,12 @@ class Core:
         """The last reader of a live job left: some jobs then end."""
         job = self._jobs.get(channel.job_id)
         if job is not None:
-            self._patience.begin(job)
+            self._grace.begin(job)
 
     def seen(self, job: Job) -> None:
         """Somebody asked for the job without reading its log: it is wanted."""
         if job.on_disconnect is OnDisconnect.ABANDON and job.id in self._jobs:
-            self._patience.begin(job)
+            self._grace.begin(job)
 
     def _unwanted(self, job: Job) -> None:
         channel = self._hub.get(job.id)
@@ -382,7 +382,7 @@ class Core:
     def _ended(self, job: Job) -> None:
         self._jobs.leave(job)
         self._waiting.remove(job.id)
-        self._patience.end(job.id)
+        self._grace.end(job.id)
         if job.callback is not None:
             self._on_callback()
         self.budgets.add(job, self.auth.tenant(job.owner.tenant))

@@ -138,7 +138,7 @@ class Rig:
             "marks": len(core._recorder._marked),
             "jobs": len(core._jobs),
             "expiring": len(core._waiting),
-            "patience": len(core._patience),
+            "grace": len(core._grace),
             "owners": len(core._jobs._of),
         }
         return {name: count for name, count in found.items() if count}

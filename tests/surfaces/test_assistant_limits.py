@@ -145,7 +145,7 @@ async def test_what_nobody_reads_or_polls_is_abandoned(teller: Teller) -> None:
 async def test_to_poll_is_to_want(gateway: Gateway, path: str) -> None:
     """The time after which nobody wants it begins anew."""
     job_id = await made(gateway, model=STUCK)
-    timers = gateway.core._patience._timers
+    timers = gateway.core._grace._timers
     before = timers[job_id].when()
     assert (await gateway.get(path.format(job_id), **bearer(CODE))).status == 200
     assert timers[job_id].when() > before

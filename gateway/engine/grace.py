@@ -7,7 +7,7 @@ from gateway.engine.bounds import Bounds
 from gateway.jobs import Job, OnDisconnect
 
 
-class Patience:
+class Grace:
     """One timer for each live job that is to end when nobody wants it any more."""
 
     def __init__(self, bounds: Bounds, run_out: Callable[[Job], None]) -> None:
@@ -35,7 +35,7 @@ class Patience:
             self._timers[job.id] = loop.call_later(max(lasts_s, at_least_s), self._over, job)
 
     def end(self, job_id: str) -> None:
-        """Somebody reads the job, or it is over."""
+        """The job is over."""
         timer = self._timers.pop(job_id, None)
         if timer is not None:
             timer.cancel()
