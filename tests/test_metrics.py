@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from tests.engine.receiver import Execution, Receiver
+from tests.engine.n8n import Execution, N8n
 from tests.surfaces.running import CODE, JWT_SECRET, QUICK, SILENT, Gateway, Reply, apps, bearer
 from tests.surfaces.running import user_token as user
 
@@ -124,7 +124,7 @@ async def test_readers_are_counted_while_they_stay_and_when_they_come_back() -> 
 
 async def test_callbacks_are_counted_by_their_outcome() -> None:
     """Also each that met a workflow which did not wait yet."""
-    async with Receiver() as n8n, Gateway(CALLBACK_ALLOWED_ORIGINS=n8n.origin) as gateway:
+    async with N8n() as n8n, Gateway(CALLBACK_ALLOWED_ORIGINS=n8n.origin) as gateway:
         body = {"prompt": "one", "resumeUrl": n8n.wait_for(Execution(races=1))}
         await gateway.post("/init-stream", body, **bearer(CODE))
         await n8n.arrived(2)

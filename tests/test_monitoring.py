@@ -11,7 +11,7 @@ import pytest_asyncio
 import yaml
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from tests.engine.receiver import Execution, Receiver
+from tests.engine.n8n import Execution, N8n
 from tests.pages import blocks
 from tests.surfaces.running import CODE, Gateway, apps, bearer
 
@@ -50,7 +50,7 @@ async def labels() -> dict[str, set[str]]:
     """The labels of each sample, by its name, of a gateway where a bit of everything happened."""
     models = '[models."simulator/x"]\nprovider = "simulator"\nupstream = "echo?first=0&gap=0"\n'
     async with (
-        Receiver() as n8n,
+        N8n() as n8n,
         Gateway(
             CALLBACK_ALLOWED_ORIGINS=n8n.origin,
             DEFAULT_MODEL="simulator/x",

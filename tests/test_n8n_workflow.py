@@ -9,8 +9,8 @@ from aiohttp import ClientSession
 
 from gateway.jobs import Owner
 from tests import workflow_picture
-from tests.engine.receiver import Execution as Waiting
-from tests.engine.receiver import Receiver
+from tests.engine.n8n import Execution as Waiting
+from tests.engine.n8n import N8n
 from tests.processes import ROOT
 from tests.surfaces import event_source
 from tests.surfaces.running import CODE, JWT_SECRET, OTHER_CODE, Gateway
@@ -22,14 +22,14 @@ QUESTION = {"prompt": "one two", "userId": "ada", "chatId": "chat-1"}
 
 
 @pytest.fixture
-async def n8n() -> AsyncIterator[Receiver]:
+async def n8n() -> AsyncIterator[N8n]:
     """Where the Wait node waits; it is reached only after a call that came too early."""
-    async with Receiver() as receiver:
+    async with N8n() as receiver:
         yield receiver
 
 
 @pytest.fixture
-async def gateway(n8n: Receiver) -> AsyncIterator[Gateway]:
+async def gateway(n8n: N8n) -> AsyncIterator[Gateway]:
     """A gateway that knows the workflow's app, and may call that n8n back."""
     async with Gateway(app_codes=APPS, CALLBACK_ALLOWED_ORIGINS=n8n.origin) as running:
         yield running
@@ -104,7 +104,7 @@ def test_the_picture_is_of_this_workflow() -> None:
 
 @needs_node
 async def test_a_page_gets_its_stream_and_the_workflow_its_answer(
-    gateway: Gateway, n8n: Receiver
+    gateway: Gateway, n8n: N8n
 ) -> None:
     """The link reads the whole text; the answer reaches the branch that uses it."""
     waiting = Waiting(races=2)
@@ -124,7 +124,7 @@ async def test_a_page_gets_its_stream_and_the_workflow_its_answer(
     ("question", "owner"), [({"prompt": "x"}, "guest"), ({"prompt": "x", "userId": "bo"}, "bo")]
 )
 async def test_a_job_is_its_users(
-    gateway: Gateway, n8n: Receiver, question: dict[str, str], owner: str
+    gateway: Gateway, n8n: N8n, question: dict[str, str], owner: str
 ) -> None:
     """Of whom the page named, or of a guest; what it left out is absent."""
     url = n8n.wait_for(Waiting())
@@ -137,7 +137,7 @@ async def test_a_job_is_its_users(
 
 
 @needs_node
-async def test_a_page_is_told_of_a_refusal(gateway: Gateway, n8n: Receiver) -> None:
+async def test_a_page_is_told_of_a_refusal(gateway: Gateway, n8n: N8n) -> None:
     """A wrong secret: 502 with a reason, at once, and no Wait node that waits in vain."""
     run = Execution(gateway.session, gateway.origin, n8n.wait_for(Waiting()), "x" * 40)
     assert await run.run(QUESTION, n8n) == "Say that there is none"
@@ -145,7 +145,7 @@ async def test_a_page_is_told_of_a_refusal(gateway: Gateway, n8n: Receiver) -> N
 
 
 @needs_node
-async def test_a_failure_takes_the_other_branch(n8n: Receiver) -> None:
+async def test_a_failure_takes_the_other_branch(n8n: N8n) -> None:
     """No provider has a key: the workflow is told why, and does not wait for its limit."""
     async with (
         Gateway(

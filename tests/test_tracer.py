@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from gateway.app import build
 from gateway.problems import ConfigError
-from tests.engine.receiver import SIGNATURE, Execution, Receiver
+from tests.engine.n8n import SIGNATURE, Execution, N8n
 from tests.surfaces.running import CODE, STUCK, Gateway, bearer
 from tests.surfaces.teller import MODEL, Teller, told
 
@@ -90,7 +90,7 @@ async def test_a_request_is_one_trace_from_its_caller_to_its_callback() -> None:
     """The provider and the workflow are told the span that waits for them."""
     async with (
         Collector() as collector,
-        Receiver() as n8n,
+        N8n() as n8n,
         Teller() as teller,
         Gateway(
             OTLP_ENDPOINT=f"{collector.origin}/v1/traces",

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jwt
 from aiohttp import ClientSession
 
-from tests.engine.receiver import Receiver
+from tests.engine.n8n import N8n
 from tests.processes import PATH, ROOT
 
 WORKFLOW = json.loads((ROOT / "conf/n8n-workflow.json").read_text("utf-8"))
@@ -60,7 +60,7 @@ class Execution:
         self.response: Response | None = None
         self.items: dict[str, Any] = {}
 
-    async def run(self, body: dict[str, Any], n8n: Receiver) -> str:
+    async def run(self, body: dict[str, Any], n8n: N8n) -> str:
         """Go from the page's question to the last node; its name."""
         self._n8n = n8n
         name, branch = "Webhook", 0

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from tests.commands.typing_in import screen, to, typed
-from tests.engine.receiver import SIGNATURE, Execution, Receiver
+from tests.engine.n8n import SIGNATURE, Execution, N8n
 from tests.surfaces.running import CODE, OTHER_CODE, QUICK, Gateway, apps
 
 NOBODYS = "20261120T224400Z-0b9f6c1e-8f0e-4d55-9c3b-2a7a3a1f0d11"
@@ -159,7 +159,7 @@ async def test_usage_is_summed_by_what_is_asked_for() -> None:
 
 async def test_a_callback_that_was_given_up_is_sent_again() -> None:
     """It is listed as dead, shown with what its receiver said, and replayed."""
-    async with Receiver() as n8n:
+    async with N8n() as n8n:
         n8n.script = [web.Response(status=401), web.Response(status=401)]
         url = n8n.wait_for(Execution())
         bare = url.partition("?")[0]

@@ -24,7 +24,7 @@ from gateway.stores import Batch
 from gateway.stores.memory import MemoryStore
 from gateway.webhooks import Answer, Delivery, DeliveryState, Silence
 from tests.engine.jumping_clock import JumpingClock
-from tests.engine.receiver import Execution, Receiver
+from tests.engine.n8n import Execution, N8n
 from tests.until import PATIENCE_S, until
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -139,11 +139,11 @@ class House:
         bugs: how many errors nobody foresaw are meant to be among that.
     """
 
-    def __init__(self, receiver: Receiver, store: WatchedStore, clock: Clock) -> None:
-        self.receiver = receiver
+    def __init__(self, n8n: N8n, store: WatchedStore, clock: Clock) -> None:
+        self.n8n = n8n
         self.store = store
         self.clock = clock
-        self.policy = Policy.of([receiver.origin])
+        self.policy = Policy.of([n8n.origin])
         self.rewrites: dict[str, str] = {}
         self.lines: list[EventDict] = []
         self.bugs = 0
@@ -193,15 +193,15 @@ class House:
 
     async def settle(self, execution: Execution, state: DeliveryState) -> Delivery:
         """Owe a callback to one execution, and see how it ends."""
-        await self.owe(self.receiver.wait_for(execution))
+        await self.owe(self.n8n.wait_for(execution))
         await self.store.until(state)
         return await self.store.owed()
 
 
 @asynccontextmanager
 async def standing(clock: Clock) -> AsyncIterator[House]:
-    async with Receiver() as receiver:
-        built = House(receiver, WatchedStore(), clock)
+    async with N8n() as n8n:
+        built = House(n8n, WatchedStore(), clock)
         await built.notifier.start()
         try:
             yield built

@@ -13,7 +13,7 @@ from gateway.engine.clock import SteadyClock
 from gateway.webhooks import DeliveryState, Silence
 from tests.engine.house import DAY, House, standing
 from tests.engine.jumping_clock import JumpingClock
-from tests.engine.receiver import SIGNATURE, Execution, Receiver
+from tests.engine.n8n import SIGNATURE, Execution, N8n
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ async def house() -> AsyncIterator[House]:
 
 async def test_one_url_has_one_post_on_the_way(house: House) -> None:
     """Two jobs with one callback URL are told one after the other."""
-    house.receiver.gate.clear()
-    url = house.receiver.wait_for(Execution(waits=3))
+    house.n8n.gate.clear()
+    url = house.n8n.wait_for(Execution(waits=3))
     await house.owe(url, url, url)
-    await house.receiver.arrived(1)
-    house.receiver.gate.set()
+    await house.n8n.arrived(1)
+    house.n8n.gate.set()
     await house.store.until(DeliveryState.DELIVERED, 3)
-    assert house.receiver.most_at_once == 1
-    assert {post.headers["webhook-id"] for post in house.receiver.posts} == {
+    assert house.n8n.most_at_once == 1
+    assert {post.headers["webhook-id"] for post in house.n8n.posts} == {
         "msg_1",
         "msg_2",
         "msg_3",
@@ -44,61 +44,61 @@ async def test_one_url_has_one_post_on_the_way(house: House) -> None:
 
 async def test_what_is_forgotten_while_it_waits_is_not_sent(house: House) -> None:
     """Behind others of its origin; those that are on their way end in silence."""
-    house.receiver.gate.clear()
-    await house.owe(*(house.receiver.wait_for(Execution()) for _ in range(12)))
-    await house.receiver.arrived(8)
+    house.n8n.gate.clear()
+    await house.owe(*(house.n8n.wait_for(Execution()) for _ in range(12)))
+    await house.n8n.arrived(8)
     owed = [one.job_id for one in await house.store.deliveries()]
     assert len(await house.store.forget(owed)) == 12
-    house.receiver.gate.set()
+    house.n8n.gate.set()
     await house.quiet()
-    assert (len(house.receiver.posts), await house.store.deliveries()) == (8, [])
+    assert (len(house.n8n.posts), await house.store.deliveries()) == (8, [])
 
 
 async def test_an_origin_gets_no_more_than_its_cap_at_once(house: House) -> None:
     """The rest waits, and arrives."""
-    house.receiver.gate.clear()
-    await house.owe(*(house.receiver.wait_for(Execution()) for _ in range(40)))
-    await house.receiver.arrived(8)
-    house.receiver.gate.set()
+    house.n8n.gate.clear()
+    await house.owe(*(house.n8n.wait_for(Execution()) for _ in range(40)))
+    await house.n8n.arrived(8)
+    house.n8n.gate.set()
     await house.store.until(DeliveryState.DELIVERED, 40)
-    assert (house.receiver.most_at_once, len(house.receiver.posts)) == (8, 40)
+    assert (house.n8n.most_at_once, len(house.n8n.posts)) == (8, 40)
 
 
 async def test_all_origins_together_keep_to_a_cap_and_none_starves(house: House) -> None:
     """One origin's crowd does not keep another's single callback waiting."""
     await house.notifier.stop()
     house.notifier = house.another_notifier(most=4, most_per_origin=4)
-    async with Receiver() as other:
-        house.policy = Policy.of([house.receiver.origin, other.origin])
-        crowd = [house.receiver.wait_for(Execution()) for _ in range(60)]
+    async with N8n() as other:
+        house.policy = Policy.of([house.n8n.origin, other.origin])
+        crowd = [house.n8n.wait_for(Execution()) for _ in range(60)]
         await house.owe(*crowd, other.wait_for(Execution()))
-        other.on_post = lambda: served.append(len(house.receiver.posts))
+        other.on_post = lambda: served.append(len(house.n8n.posts))
         served: list[int] = []
         await house.notifier.start()
         await house.store.until(DeliveryState.DELIVERED, 61)
-    assert house.receiver.most_at_once <= 4
+    assert house.n8n.most_at_once <= 4
     assert served[0] < 20
 
 
 async def test_more_than_an_origin_may_hold_is_delivered_in_time(house: House) -> None:
     """A burst beyond what is held in memory is put off, not lost."""
-    urls = [house.receiver.wait_for(Execution()) for _ in range(700)]
+    urls = [house.n8n.wait_for(Execution()) for _ in range(700)]
     await house.owe(*urls)
     await house.store.until(DeliveryState.DELIVERED, 700)
-    assert len(house.receiver.posts) == 700
-    assert all(execution.resumed == 1 for execution in house.receiver.executions.values())
+    assert len(house.n8n.posts) == 700
+    assert all(execution.resumed == 1 for execution in house.n8n.executions.values())
 
 
 async def test_a_crowd_of_one_origin_does_not_hide_what_is_due_to_another(house: House) -> None:
     """Also where the crowd alone is more than is ever held in memory."""
-    house.receiver.gate.clear()
-    async with Receiver() as other:
-        house.policy = Policy.of([house.receiver.origin, other.origin])
-        crowd = [house.receiver.wait_for(Execution()) for _ in range(2_200)]
+    house.n8n.gate.clear()
+    async with N8n() as other:
+        house.policy = Policy.of([house.n8n.origin, other.origin])
+        crowd = [house.n8n.wait_for(Execution()) for _ in range(2_200)]
         await house.owe(*crowd, other.wait_for(Execution()))
         await other.arrived(1)
-        house.receiver.gate.set()
-    assert house.receiver.most_at_once == 8
+        house.n8n.gate.set()
+    assert house.n8n.most_at_once == 8
 
 
 async def test_an_origin_is_forgotten_when_nothing_is_left_to_do(house: House) -> None:
@@ -113,7 +113,7 @@ async def test_an_origin_is_forgotten_when_nothing_is_left_to_do(house: House) -
 async def test_a_burst_needs_no_poll_to_be_taken_whole(house: House) -> None:
     """What one look does not bring, the next does as soon as there is room."""
     began = house.clock.now()
-    await house.owe(*(house.receiver.wait_for(Execution()) for _ in range(500)))
+    await house.owe(*(house.n8n.wait_for(Execution()) for _ in range(500)))
     await house.store.until(DeliveryState.DELIVERED, 500)
     assert house.clock.now() - began < 1
 
@@ -121,33 +121,33 @@ async def test_a_burst_needs_no_poll_to_be_taken_whole(house: House) -> None:
 async def test_stopping_in_mid_post_leaves_the_delivery_owed_and_ambiguous(house: House) -> None:
     """The next notifier sends it at once under the same id, and knows that it may be a repeat."""
     await house.notifier.stop()
-    house.receiver.gate.clear()
+    house.n8n.gate.clear()
     first = house.another_notifier(grace_s=0.0)
     await first.start()
     execution = Execution()
-    await house.owe(house.receiver.wait_for(execution))
-    await house.receiver.arrived(1)
+    await house.owe(house.n8n.wait_for(execution))
+    await house.n8n.arrived(1)
     await first.stop()
     left = await house.store.owed()
     assert (left.state, left.ambiguous, left.attempts) == (DeliveryState.PENDING, True, 1)
     assert left.next_at <= house.clock.now()
     # What n8n did with the POST that was cut: it went on, and came to its end.
     execution.waits = 0
-    house.receiver.gate.set()
+    house.n8n.gate.set()
     house.notifier = house.another_notifier()
     await house.notifier.start()
     await house.store.until(DeliveryState.UNCONFIRMED)
-    assert {post.headers["webhook-id"] for post in house.receiver.posts} == {"msg_1"}
+    assert {post.headers["webhook-id"] for post in house.n8n.posts} == {"msg_1"}
 
 
 async def test_stopping_waits_a_little_for_answers(house: House) -> None:
     """What is nearly delivered is delivered, and not ambiguous."""
-    house.receiver.gate.clear()
-    await house.owe(house.receiver.wait_for(Execution()))
-    await house.receiver.arrived(1)
+    house.n8n.gate.clear()
+    await house.owe(house.n8n.wait_for(Execution()))
+    await house.n8n.arrived(1)
     stopping = asyncio.create_task(house.notifier.stop())
     await asyncio.sleep(0)
-    house.receiver.gate.set()
+    house.n8n.gate.set()
     await stopping
     delivery = await house.store.owed()
     assert (delivery.state, delivery.ambiguous) == (DeliveryState.DELIVERED, False)
@@ -163,7 +163,7 @@ async def test_an_attempt_that_stopping_overtakes_is_not_made(house: House) -> N
         await go_on.wait()
 
     house.store.before_recorded = linger
-    await house.owe(house.receiver.wait_for(Execution()))
+    await house.owe(house.n8n.wait_for(Execution()))
     owed = await house.store.owed()
     await recording.wait()
     stopping = asyncio.create_task(house.notifier.stop())
@@ -171,14 +171,14 @@ async def test_an_attempt_that_stopping_overtakes_is_not_made(house: House) -> N
     go_on.set()
     await stopping
     assert await house.store.owed() == owed
-    assert house.receiver.posts == []
+    assert house.n8n.posts == []
 
 
 async def test_an_attempt_is_recorded_before_it_is_sent(house: House) -> None:
     """A process that dies in mid-POST leaves an ambiguous attempt that falls due again."""
-    house.receiver.gate.clear()
-    await house.owe(house.receiver.wait_for(Execution()))
-    await house.receiver.arrived(1)
+    house.n8n.gate.clear()
+    await house.owe(house.n8n.wait_for(Execution()))
+    await house.n8n.arrived(1)
     stored = await house.store.owed()
     assert stored.state is DeliveryState.PENDING
     assert (stored.attempts, stored.ambiguous, stored.first_tried_at) == (
@@ -187,21 +187,21 @@ async def test_an_attempt_is_recorded_before_it_is_sent(house: House) -> None:
         house.clock.now(),
     )
     assert 10 < stored.next_at - house.clock.now() < 60
-    house.receiver.gate.set()
+    house.n8n.gate.set()
     await house.store.until(DeliveryState.DELIVERED)
 
 
 async def test_what_was_settled_during_a_look_is_not_sent_again(house: House) -> None:
     """A look at the store may return a delivery as it was before its 2xx."""
     execution = Execution(waits=2)
-    house.receiver.gate.clear()
-    await house.owe(house.receiver.wait_for(execution), house.receiver.wait_for(Execution()))
-    await house.receiver.arrived(2)
+    house.n8n.gate.clear()
+    await house.owe(house.n8n.wait_for(execution), house.n8n.wait_for(Execution()))
+    await house.n8n.arrived(2)
     # Its lease is over, and it is on the way still.
     await house.store.record(replace(await house.store.owed(), next_at=0.0))
 
     async def deliver_meanwhile() -> None:
-        house.receiver.gate.set()
+        house.n8n.gate.set()
         await house.store.until(DeliveryState.DELIVERED, 2)
         await house.quiet()
         house.store.before_looked = None
@@ -213,7 +213,7 @@ async def test_what_was_settled_during_a_look_is_not_sent_again(house: House) ->
         house.notifier.wake()
         await asyncio.sleep(0)
     await house.quiet()
-    assert (execution.resumed, len(house.receiver.posts)) == (1, 2)
+    assert (execution.resumed, len(house.n8n.posts)) == (1, 2)
 
 
 # The store
@@ -223,15 +223,15 @@ async def test_an_attempt_that_cannot_be_recorded_is_not_made(house: House) -> N
     """Nothing leaves while the store is away; then it does, as a first attempt."""
     house.store.away = 3
     delivery = await house.settle(Execution(), DeliveryState.DELIVERED)
-    assert (delivery.attempts, len(house.receiver.posts)) == (1, 1)
+    assert (delivery.attempts, len(house.n8n.posts)) == (1, 1)
 
 
 async def test_a_2xx_that_cannot_be_recorded_is_held_until_it_can(house: House) -> None:
     """The store's absence after an answer does not send the callback again."""
-    house.receiver.on_post = lambda: setattr(house.store, "away", 30)
+    house.n8n.on_post = lambda: setattr(house.store, "away", 30)
     execution = Execution(waits=2)
     await house.settle(execution, DeliveryState.DELIVERED)
-    assert (execution.resumed, len(house.receiver.posts)) == (1, 1)
+    assert (execution.resumed, len(house.n8n.posts)) == (1, 1)
 
 
 async def test_a_bug_in_the_loop_is_logged_and_survived(house: House) -> None:
@@ -248,8 +248,8 @@ async def test_a_bug_in_the_loop_is_logged_and_survived(house: House) -> None:
 async def test_a_day_of_trouble_is_tried_by_the_schedule_and_ends(house: House) -> None:
     """Twenty-one attempts over 24 hours, each pause within a fifth of its step."""
     moments: list[float] = []
-    house.receiver.on_post = lambda: moments.append(house.clock.now())
-    house.receiver.broken = True
+    house.n8n.on_post = lambda: moments.append(house.clock.now())
+    house.n8n.broken = True
     delivery = await house.settle(Execution(), DeliveryState.DEAD)
     gaps = [after - before for before, after in pairwise(moments)]
     off = [gap / step for gap, step in zip(gaps, webhooks.STEPS_S, strict=False)]
@@ -272,23 +272,23 @@ async def test_waiting_for_a_far_attempt_is_no_busy_loop(house: House) -> None:
 
 async def test_a_broken_origin_is_left_alone_and_another_is_served(house: House) -> None:
     """A hundred callbacks do not hammer it: few probes an hour, attempts unspent, all arrive."""
-    house.receiver.broken = True
+    house.n8n.broken = True
     recovers_at = house.clock.now() + 3_600
 
     def recover() -> None:
-        house.receiver.broken = house.clock.now() < recovers_at
+        house.n8n.broken = house.clock.now() < recovers_at
 
-    house.receiver.on_post = recover
-    async with Receiver() as other:
-        house.policy = Policy.of([house.receiver.origin, other.origin])
-        await house.owe(*(house.receiver.wait_for(Execution()) for _ in range(100)))
-        await house.receiver.arrived(10)
+    house.n8n.on_post = recover
+    async with N8n() as other:
+        house.policy = Policy.of([house.n8n.origin, other.origin])
+        await house.owe(*(house.n8n.wait_for(Execution()) for _ in range(100)))
+        await house.n8n.arrived(10)
         await house.store.owe(999, other.wait_for(Execution()), house.clock.now())
         house.notifier.wake()
         await other.arrived(1)
-        assert len(house.receiver.posts) < 40
+        assert len(house.n8n.posts) < 40
         await house.store.until(DeliveryState.DELIVERED, 101)
-    assert len(house.receiver.posts) < 100 + 60
+    assert len(house.n8n.posts) < 100 + 60
     assert max([one.attempts for one in await house.store.deliveries()]) < 20
 
 
@@ -298,19 +298,19 @@ async def test_nobody_sleeps_on_beside_a_receiver_that_is_back(house: House) -> 
     arrived: list[float] = []
 
     def look() -> None:
-        house.receiver.broken = house.clock.now() < back_at
-        if not house.receiver.broken:
+        house.n8n.broken = house.clock.now() < back_at
+        if not house.n8n.broken:
             arrived.append(house.clock.now() - back_at)
 
-    house.receiver.on_post = look
-    await house.owe(*(house.receiver.wait_for(Execution()) for _ in range(12)))
+    house.n8n.on_post = look
+    await house.owe(*(house.n8n.wait_for(Execution()) for _ in range(12)))
     await house.store.until(DeliveryState.DELIVERED, 12)
     assert arrived[-1] - arrived[0] < 60
 
 
 async def test_a_receiver_that_is_down_is_found_when_it_comes_up(house: House) -> None:
     """A refused connection is no attempt that may have arrived."""
-    async with Receiver() as gone:
+    async with N8n() as gone:
         url = gone.wait_for(Execution())
     house.policy = Policy.of([gone.origin])
     await house.owe(url, lifetime_s=600)
@@ -325,30 +325,30 @@ async def test_a_receiver_that_is_down_is_found_when_it_comes_up(house: House) -
 
 async def test_a_callback_past_its_deadline_is_not_sent(house: House) -> None:
     """It is a dead letter, found when somebody looks."""
-    await house.owe(house.receiver.wait_for(Execution()), lifetime_s=-1)
+    await house.owe(house.n8n.wait_for(Execution()), lifetime_s=-1)
     await house.store.until(DeliveryState.DEAD)
-    assert ((await house.store.owed()).note, house.receiver.posts) == ("The deadline passed.", [])
+    assert ((await house.store.owed()).note, house.n8n.posts) == ("The deadline passed.", [])
     assert [line["event"] for line in house.lines] == ["callback_dead"]
 
 
 async def test_an_origin_that_is_no_longer_allowed_is_not_called(house: House) -> None:
     """The policy is asked before each attempt, and the note says what to mend."""
     house.policy = Policy.of(["https://n8n.example.com"])
-    await house.owe(house.receiver.wait_for(Execution()))
+    await house.owe(house.n8n.wait_for(Execution()))
     await house.store.until(DeliveryState.DEAD)
     delivery = await house.store.owed()
-    assert (delivery.attempts, house.receiver.posts) == (0, [])
+    assert (delivery.attempts, house.n8n.posts) == (0, [])
     assert "must have an origin that the configuration allows" in delivery.note
 
 
 async def test_a_public_origin_is_reached_by_its_internal_one(house: House) -> None:
     """The operator's rewrite changes the origin and nothing else."""
     house.policy = Policy.of(["https://n8n.example.com"])
-    house.rewrites["https://n8n.example.com"] = house.receiver.origin
-    url = house.receiver.wait_for(Execution())
-    await house.owe(url.replace(house.receiver.origin, "https://n8n.example.com"))
+    house.rewrites["https://n8n.example.com"] = house.n8n.origin
+    url = house.n8n.wait_for(Execution())
+    await house.owe(url.replace(house.n8n.origin, "https://n8n.example.com"))
     await house.store.until(DeliveryState.DELIVERED)
-    assert house.receiver.executions["1"].resumed == 1
+    assert house.n8n.executions["1"].resumed == 1
 
 
 # The notifier itself
@@ -364,7 +364,7 @@ async def test_a_callback_is_signed_at_the_time_that_everybody_sees() -> None:
     clock = Astray()
     async with standing(clock) as house:
         await house.settle(Execution(), DeliveryState.DELIVERED)
-        (post,) = house.receiver.posts
+        (post,) = house.n8n.posts
     assert int(post.headers["webhook-timestamp"]) == int(clock.wall())
 
 
@@ -381,7 +381,7 @@ async def test_the_log_names_origins_and_ids_and_nothing_secret(house: House) ->
     await house.settle(Execution(races=1), DeliveryState.DELIVERED)
     assert [line["event"] for line in house.lines] == ["callback_retried", "callback_delivered"]
     assert {line["job_id"] for line in house.lines} == {"job_1"}
-    assert {line["origin"] for line in house.lines} == {house.receiver.origin}
+    assert {line["origin"] for line in house.lines} == {house.n8n.origin}
     written = repr(house.lines)
     assert not any(secret in written for secret in (SIGNATURE, "webhook-waiting", "answer"))
 

@@ -17,7 +17,7 @@ from tests.e2e.proxy import Proxy
 from tests.e2e.servers import Server
 from tests.engine.house import standing
 from tests.engine.jumping_clock import JumpingClock
-from tests.engine.receiver import Execution, Receiver
+from tests.engine.n8n import Execution, N8n
 from tests.faults.chance import rng_of
 from tests.faults.lives import Lives
 from tests.faults.shifted_clock import shift
@@ -36,25 +36,25 @@ async def test_a_receiver_that_was_down_gets_all_of_them() -> None:
     those that had found out that it was down. None comes twice."""
     clock = JumpingClock()
     async with standing(clock) as house:
-        house.receiver.broken = True
+        house.n8n.broken = True
         back_at = clock.now() + DOWN_S
         taken: list[float] = []
         all_taken = asyncio.Event()
 
         def look() -> None:
-            house.receiver.broken = clock.now() < back_at
-            if not house.receiver.broken:
+            house.n8n.broken = clock.now() < back_at
+            if not house.n8n.broken:
                 taken.append(clock.now() - back_at)
             if len(taken) == QUEUED:
                 all_taken.set()
 
-        house.receiver.on_post = look
-        await house.owe(*(house.receiver.wait_for(Execution()) for _ in range(QUEUED)))
+        house.n8n.on_post = look
+        await house.owe(*(house.n8n.wait_for(Execution()) for _ in range(QUEUED)))
         await all_taken.wait()
         await house.store.until(DeliveryState.DELIVERED, QUEUED)
         print(f"{QUEUED} callbacks after half an hour of silence: the last after {taken[-1]:.0f} s")
         assert taken[-1] < DRAINED_S
-        resumed = Counter(each.resumed for each in house.receiver.executions.values())
+        resumed = Counter(each.resumed for each in house.n8n.executions.values())
         assert resumed == {1: QUEUED}
 
 
@@ -89,7 +89,7 @@ async def test_a_death_in_mid_post_is_made_up_for(provider: Server, tmp_path: Pa
     shift(clock, 0.0)
     within = (sys.executable, "-m", "tests.faults.shifted_clock", str(clock))
     kept = {"DATA_DIR": str(tmp_path / "data")}
-    async with Receiver() as receiver:
+    async with N8n() as receiver:
         receiver.gate.clear()
         execution = Execution()
         asked = calls.asking(QUICK, "hi", receiver.wait_for(execution))

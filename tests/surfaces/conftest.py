@@ -6,20 +6,20 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from tests.engine.receiver import Receiver
+from tests.engine.n8n import N8n
 from tests.surfaces.running import Gateway
 from tests.surfaces.teller import Teller
 
 
 @pytest.fixture
-async def n8n() -> AsyncIterator[Receiver]:
+async def n8n() -> AsyncIterator[N8n]:
     """Where workflows wait for their callbacks."""
-    async with Receiver() as receiver:
+    async with N8n() as receiver:
         yield receiver
 
 
 @pytest.fixture
-async def gateway(n8n: Receiver) -> AsyncIterator[Gateway]:
+async def gateway(n8n: N8n) -> AsyncIterator[Gateway]:
     """A gateway with its defaults and two apps, which may call that n8n back."""
     async with Gateway(CALLBACK_ALLOWED_ORIGINS=n8n.origin) as running:
         yield running
@@ -36,14 +36,14 @@ MOST_BYTES = 65_536
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def workflows() -> AsyncIterator[Receiver]:
+async def workflows() -> AsyncIterator[N8n]:
     """An n8n for all tests of a file."""
-    async with Receiver() as receiver:
+    async with N8n() as receiver:
         yield receiver
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(workflows: Receiver) -> AsyncIterator[Gateway]:
+async def shared(workflows: N8n) -> AsyncIterator[Gateway]:
     """A gateway for all tests of a file; it takes small bodies."""
     async with Gateway(
         CALLBACK_ALLOWED_ORIGINS=f"https://n8n.test,{workflows.origin}", MAX_BODY_BYTES=MOST_BYTES

@@ -17,20 +17,20 @@ from gateway.doors import Patience
 from gateway.sse import Decoder
 from gateway.stores.database import CHECKSUMS, load_checksums
 from tests.e2e import wire
-from tests.engine.receiver import Execution, Receiver
+from tests.engine.n8n import Execution, N8n
 from tests.surfaces.operating import OPS, called_back, operated
 from tests.surfaces.running import OTHER_CODE, SILENT, Gateway
 
 
 @pytest.fixture
-async def gateway(n8n: Receiver) -> AsyncIterator[Gateway]:
+async def gateway(n8n: N8n) -> AsyncIterator[Gateway]:
     async with operated(
         CALLBACK_ALLOWED_ORIGINS=n8n.origin, WORKERS="2", patience=Patience(tick_s=0.02)
     ) as running:
         yield running
 
 
-async def test_the_overview_tells_it_all(gateway: Gateway, n8n: Receiver) -> None:
+async def test_the_overview_tells_it_all(gateway: Gateway, n8n: N8n) -> None:
     """What waits, runs and is owed, of whom, and how all that is needed for it stands."""
     await called_back(gateway, n8n.wait_for(Execution()), "delivered")
     await called_back(gateway, n8n.wait_for(Execution(waits=0)), "dead")

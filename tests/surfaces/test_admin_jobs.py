@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.receiver import SIGNATURE, Execution, Receiver
+from tests.engine.n8n import SIGNATURE, Execution, N8n
 from tests.surfaces.operating import OPS, called_back, operated
 from tests.surfaces.running import (
     CODE,
@@ -24,7 +24,7 @@ FAILING = "simulator/echo?first=0&gap=0&error=1"
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def gateway(
-    request: pytest.FixtureRequest, n8n: Receiver, tmp_path: Path
+    request: pytest.FixtureRequest, n8n: N8n, tmp_path: Path
 ) -> AsyncIterator[Gateway]:
     folder = tmp_path / "data" if request.param == "sqlite" else ""
     async with operated(DATA_DIR=folder, CALLBACK_ALLOWED_ORIGINS=n8n.origin) as running:
@@ -41,7 +41,7 @@ async def ids(gateway: Gateway, query: str) -> list[str]:
     return [job["request_id"] for job in (await listed(gateway, query))["jobs"]]
 
 
-async def test_a_job_is_told_in_short_and_whole(gateway: Gateway, n8n: Receiver) -> None:
+async def test_a_job_is_told_in_short_and_whole(gateway: Gateway, n8n: N8n) -> None:
     """The same in the list and on its own page; there with its log and its callback."""
     began = time.time()
     job_id = await called_back(gateway, n8n.wait_for(Execution()), "delivered")
@@ -162,7 +162,7 @@ async def test_what_is_not_there_is_not_found(gateway: Gateway, path: str) -> No
         assert (await gateway.get(f"/admin/{path}/{job_id}", **OPS)).status == 404
 
 
-async def test_no_secret_is_shown(gateway: Gateway, n8n: Receiver) -> None:
+async def test_no_secret_is_shown(gateway: Gateway, n8n: N8n) -> None:
     """Not a credential, and of where callbacks go not the part that opens a workflow."""
     url = n8n.wait_for(Execution(waits=0))
     body = {"n8nToken": user_token(), "resumeUrl": url, "prompt": "one two"}

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.engine.receiver import Execution, Receiver
+from tests.engine.n8n import Execution, N8n
 from tests.surfaces.operating import JSON, OPS, called_back, operated, until
 from tests.surfaces.running import SILENT, Gateway
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def gateway(
-    request: pytest.FixtureRequest, n8n: Receiver, tmp_path: Path
+    request: pytest.FixtureRequest, n8n: N8n, tmp_path: Path
 ) -> AsyncIterator[Gateway]:
     folder = tmp_path / "data" if request.param == "sqlite" else ""
     async with operated(DATA_DIR=folder, CALLBACK_ALLOWED_ORIGINS=n8n.origin) as running:
@@ -27,7 +27,7 @@ async def replayed(gateway: Gateway, job_id: str) -> Any:
     return await gateway.ask("POST", f"/admin/webhooks/{job_id}/replay", headers={**OPS, **JSON})
 
 
-async def test_callbacks_are_listed(gateway: Gateway, n8n: Receiver) -> None:
+async def test_callbacks_are_listed(gateway: Gateway, n8n: N8n) -> None:
     """Newest first, page by page, by app and by state; one by its job."""
     gone = await called_back(gateway, n8n.wait_for(Execution(waits=0)), "dead")
     done = await called_back(gateway, n8n.wait_for(Execution()), "delivered")
@@ -68,7 +68,7 @@ async def test_callbacks_are_listed(gateway: Gateway, n8n: Receiver) -> None:
     await gateway.core.cancel(await gateway.job(waiting))
 
 
-async def test_what_was_given_up_is_sent_again(gateway: Gateway, n8n: Receiver) -> None:
+async def test_what_was_given_up_is_sent_again(gateway: Gateway, n8n: N8n) -> None:
     """At once, with its old id and the same body; and never while it is on its way."""
     execution = Execution(waits=0)
     job_id = await called_back(gateway, n8n.wait_for(execution), "dead")
@@ -89,7 +89,7 @@ async def test_what_was_given_up_is_sent_again(gateway: Gateway, n8n: Receiver) 
     assert (first.target, first.body) == (second.target, second.body)
 
 
-async def test_what_arrived_is_not_sent_again(gateway: Gateway, n8n: Receiver) -> None:
+async def test_what_arrived_is_not_sent_again(gateway: Gateway, n8n: N8n) -> None:
     """One more would resume whatever the workflow waits for by now."""
     execution = Execution(waits=2)
     job_id = await called_back(gateway, n8n.wait_for(execution), "delivered")
@@ -99,7 +99,7 @@ async def test_what_arrived_is_not_sent_again(gateway: Gateway, n8n: Receiver) -
     assert (execution.resumed, len(n8n.posts)) == (1, 1)
 
 
-async def test_what_may_have_arrived_can_be_sent_again(gateway: Gateway, n8n: Receiver) -> None:
+async def test_what_may_have_arrived_can_be_sent_again(gateway: Gateway, n8n: N8n) -> None:
     """Whoever looked at the workflow knows better than the gateway."""
     execution = Execution(waits=1)
     n8n.script = [web.Response(status=502)]
@@ -119,7 +119,7 @@ async def test_a_job_without_a_callback_has_none_to_send(gateway: Gateway) -> No
         assert (reply.status, reply.json()["error"]["code"]) == (404, "NOT_FOUND")
 
 
-async def test_what_was_given_up_is_kept_for_longer(n8n: Receiver) -> None:
+async def test_what_was_given_up_is_kept_for_longer(n8n: N8n) -> None:
     """Its job is over for others' time; it is still listed, and can be sent again."""
     async with operated(
         DEAD_LETTER_RETENTION="3600", CALLBACK_ALLOWED_ORIGINS=n8n.origin

@@ -8,7 +8,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from gateway.surfaces.polled import in_words
-from tests.engine.receiver import Execution, Receiver
+from tests.engine.n8n import Execution, N8n
 from tests.surfaces.running import (
     CODE,
     OTHER_CODE,
@@ -224,7 +224,7 @@ async def test_what_was_forgotten_is_unknown() -> None:
 
 
 async def test_any_job_of_the_caller_can_be_polled_and_cancelled(
-    gateway: Gateway, n8n: Receiver
+    gateway: Gateway, n8n: N8n
 ) -> None:
     """One that was made at n8n's door too."""
     body = {
@@ -307,9 +307,7 @@ async def test_a_batch_takes_its_credential_from_a_header_too(gateway: Gateway) 
 
 
 @pytest.mark.parametrize("model", [QUICK, "simulator/echo?status=400&first=0", "cancelled"])
-async def test_a_callback_gets_what_polling_answers(
-    gateway: Gateway, n8n: Receiver, model: str
-) -> None:
+async def test_a_callback_gets_what_polling_answers(gateway: Gateway, n8n: N8n, model: str) -> None:
     """And the request id; signed, at the URL as it was given."""
     cancelled = model == "cancelled"
     url = n8n.wait_for(Execution())
@@ -325,7 +323,7 @@ async def test_a_callback_gets_what_polling_answers(
     assert Webhook(WEBHOOK_SECRET).verify(post.body, post.headers) == body
 
 
-async def test_an_expired_job_is_called_back_too(n8n: Receiver) -> None:
+async def test_an_expired_job_is_called_back_too(n8n: N8n) -> None:
     """Its caller does not wait for ever."""
     async with Gateway(
         WORKERS=1, QUEUE_TIMEOUT=0.5, CALLBACK_ALLOWED_ORIGINS=n8n.origin
@@ -336,7 +334,7 @@ async def test_an_expired_job_is_called_back_too(n8n: Receiver) -> None:
     assert json.loads(n8n.posts[0].body)["status"] == "expired"
 
 
-async def test_an_app_may_be_bound_to_its_receivers(n8n: Receiver) -> None:
+async def test_an_app_may_be_bound_to_its_receivers(n8n: N8n) -> None:
     """Its own list is the whole list; the field is named."""
     app_codes = apps(callback_origins=["https://only.test"])
     async with Gateway(app_codes=app_codes, CALLBACK_ALLOWED_ORIGINS=n8n.origin) as gateway:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.receiver import Receiver
+from tests.engine.n8n import N8n
 from tests.surfaces.running import CODE, QUICK, Gateway, apps, bearer, user_token
 from tests.surfaces.teller import MODEL, Teller, told
 
@@ -89,7 +89,7 @@ async def test_what_is_forgotten_is_asked_again() -> None:
         assert await asked(gateway) != first
 
 
-async def test_who_wants_a_job_of_its_own_gets_one(n8n: Receiver) -> None:
+async def test_who_wants_a_job_of_its_own_gets_one(n8n: N8n) -> None:
     """A callback is owed for each request, and a key names its own job."""
     async with Gateway(app_codes=CACHED, CALLBACK_ALLOWED_ORIGINS=n8n.origin) as gateway:
         first = await asked(gateway)

@@ -11,7 +11,7 @@ import structlog
 from multidict import CIMultiDict
 
 from gateway import logs
-from tests.engine.receiver import Execution, Receiver
+from tests.engine.n8n import Execution, N8n
 from tests.surfaces.running import (
     CODE,
     JWT_SECRET,
@@ -35,11 +35,11 @@ class Jobs(NamedTuple):
 
 
 @pytest.fixture
-async def jobs(gateway: Gateway, n8n: Receiver) -> Jobs:
+async def jobs(gateway: Gateway, n8n: N8n) -> Jobs:
     return await made(gateway, n8n)
 
 
-async def made(gateway: Gateway, n8n: Receiver) -> Jobs:
+async def made(gateway: Gateway, n8n: N8n) -> Jobs:
     queued = await gateway.queue()
     body = {
         "n8nToken": user_token(),
@@ -141,7 +141,7 @@ async def test_without_any_credential(gateway: Gateway, jobs: Jobs) -> None:
     assert (other.status, other.body) == (unknown.status, unknown.body)
 
 
-async def test_a_poll_may_be_closed_too(n8n: Receiver) -> None:
+async def test_a_poll_may_be_closed_too(n8n: N8n) -> None:
     """With POLL_NEEDS_APP_CODE the id alone opens nothing: unknown and known alike."""
     async with Gateway(POLL_NEEDS_APP_CODE="true", CALLBACK_ALLOWED_ORIGINS=n8n.origin) as gateway:
         jobs = await made(gateway, n8n)
@@ -151,7 +151,7 @@ async def test_a_poll_may_be_closed_too(n8n: Receiver) -> None:
             assert (await gateway.get(f"/get_request/{job_id}", **bearer(CODE))).status == 200
 
 
-async def test_an_app_without_credentials_may_be_named(n8n: Receiver) -> None:
+async def test_an_app_without_credentials_may_be_named(n8n: N8n) -> None:
     """With ANONYMOUS_APP everybody is that app, and nobody else; a bad credential stays bad."""
     async with Gateway(ANONYMOUS_APP="shop", CALLBACK_ALLOWED_ORIGINS=n8n.origin) as gateway:
         jobs = await made(gateway, n8n)
@@ -176,7 +176,7 @@ GOOD = {
 
 @pytest.mark.parametrize("headers", GOOD.values(), ids=GOOD)
 async def test_every_form_of_a_good_credential(
-    gateway: Gateway, n8n: Receiver, headers: dict[str, str]
+    gateway: Gateway, n8n: N8n, headers: dict[str, str]
 ) -> None:
     """Makes, polls, streams and cancels its own job."""
     made = await send(gateway, "POST /ai_request", Jobs("", ""), **headers)
@@ -223,7 +223,7 @@ async def test_an_app_reads_the_jobs_of_all_its_users(gateway: Gateway, jobs: Jo
     assert (await gateway.get(f"/stream/{jobs.queued}", **mine)).status == 404
 
 
-async def test_a_token_beats_the_user_in_a_body(gateway: Gateway, n8n: Receiver) -> None:
+async def test_a_token_beats_the_user_in_a_body(gateway: Gateway, n8n: N8n) -> None:
     """An app code may name any user; a user token only its own."""
     for credential, owner in (({"n8nToken": user_token()}, "ann"), ({"app_code": CODE}, "eve")):
         url = n8n.wait_for(Execution())
@@ -285,7 +285,7 @@ def _old(gateway: Gateway, job: Any) -> str:
     return gateway.core.auth.stream_token(job, -10)
 
 
-async def test_no_secret_is_told(n8n: Receiver) -> None:
+async def test_no_secret_is_told(n8n: N8n) -> None:
     """Not in a log line, at any level, nor in an answer: whatever is tried with them."""
     token, wrong = user_token(), user_token(secret="y" * 40)
     out = BytesIO()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.sse import Decoder
-from tests.engine.receiver import Execution, Receiver
+from tests.engine.n8n import Execution, N8n
 from tests.surfaces.running import (
     CODE,
     OTHER_CODE,
@@ -34,7 +34,7 @@ MAKERS: dict[str, dict[str, Any]] = {
 }
 
 
-async def make(gateway: Gateway, n8n: Receiver, path: str, credential: str) -> str:
+async def make(gateway: Gateway, n8n: N8n, path: str, credential: str) -> str:
     """Make a job at a door, and let it end; its id, which every door tells in its answer."""
     body = {"model": QUICK, **MAKERS[path]}
     if path == "/init-stream":
@@ -88,7 +88,7 @@ async def by_websocket(gateway: Gateway, job_id: str, credential: str) -> str:
 @pytest.mark.parametrize("maker", MAKERS)
 @pytest.mark.parametrize("who", ["app", "user"])
 async def test_its_owner_reads_a_job_at_every_door(
-    gateway: Gateway, n8n: Receiver, maker: str, who: str
+    gateway: Gateway, n8n: N8n, maker: str, who: str
 ) -> None:
     """The same answer everywhere; a user's own job is read by the user and by the app."""
     credential = CODE if who == "app" else user_token(sub="ann")
@@ -101,7 +101,7 @@ async def test_its_owner_reads_a_job_at_every_door(
 
 
 @pytest.mark.parametrize("maker", MAKERS)
-async def test_to_others_a_job_is_unknown(gateway: Gateway, n8n: Receiver, maker: str) -> None:
+async def test_to_others_a_job_is_unknown(gateway: Gateway, n8n: N8n, maker: str) -> None:
     """Another app, another user, a token of another job: the very answer of an unknown id."""
     job_id = await make(gateway, n8n, maker, user_token(sub="ann"))
     other = await gateway.queue()
@@ -121,7 +121,7 @@ async def test_to_others_a_job_is_unknown(gateway: Gateway, n8n: Receiver, maker
 
 @pytest.mark.parametrize("maker", MAKERS)
 async def test_a_bad_credential_is_refused_everywhere(
-    gateway: Gateway, n8n: Receiver, maker: str
+    gateway: Gateway, n8n: N8n, maker: str
 ) -> None:
     """401, for a job that is there as for one that is not."""
     job_id = await make(gateway, n8n, maker, CODE)
@@ -134,7 +134,7 @@ async def test_a_bad_credential_is_refused_everywhere(
 
 @pytest.mark.parametrize("maker", MAKERS)
 async def test_a_stream_token_reads_its_job_at_every_door(
-    gateway: Gateway, n8n: Receiver, maker: str
+    gateway: Gateway, n8n: N8n, maker: str
 ) -> None:
     """In the header as in the query; and cancels at none."""
     job_id = await make(gateway, n8n, maker, CODE)
@@ -154,7 +154,7 @@ async def test_a_stream_token_reads_its_job_at_every_door(
 
 @pytest.mark.parametrize("maker", MAKERS)
 async def test_an_id_alone_opens_only_what_the_queues_door_made(
-    gateway: Gateway, n8n: Receiver, maker: str
+    gateway: Gateway, n8n: N8n, maker: str
 ) -> None:
     """And only there."""
     job_id = await make(gateway, n8n, maker, CODE)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.receiver import Execution, Receiver
+from tests.engine.n8n import Execution, N8n
 from tests.surfaces.operating import OPS, operated, until
 from tests.surfaces.running import (
     CODE,
@@ -25,7 +25,7 @@ SHOP, ANN, BOB = bearer(CODE), bearer(user_token()), bearer(user_token(sub="bob"
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def gateway(
-    request: pytest.FixtureRequest, n8n: Receiver, tmp_path: Path
+    request: pytest.FixtureRequest, n8n: N8n, tmp_path: Path
 ) -> AsyncIterator[Gateway]:
     folder = tmp_path / "data" if request.param == "sqlite" else ""
     async with operated(DATA_DIR=folder, CALLBACK_ALLOWED_ORIGINS=n8n.origin) as running:
@@ -158,7 +158,7 @@ async def test_a_job_under_way_is_cancelled_first(workers: int, tmp_path: Path) 
         await gateway.quiet()
 
 
-async def test_a_callback_goes_with_its_job(gateway: Gateway, n8n: Receiver) -> None:
+async def test_a_callback_goes_with_its_job(gateway: Gateway, n8n: N8n) -> None:
     """One that has not arrived is given up: nothing of the job leaves any more."""
     n8n.broken = True
     job_id = await gateway.queue(callback_url=n8n.wait_for(Execution()))
@@ -173,7 +173,7 @@ async def test_a_callback_goes_with_its_job(gateway: Gateway, n8n: Receiver) -> 
     assert n8n.executions["1"].resumed == 0
 
 
-async def test_what_is_under_way_calls_nobody_back(gateway: Gateway, n8n: Receiver) -> None:
+async def test_what_is_under_way_calls_nobody_back(gateway: Gateway, n8n: N8n) -> None:
     """Forgotten while they wait or run, jobs end; nobody is told of an end that is forgotten."""
     jobs = [await gateway.queue(SILENT, callback_url=n8n.wait_for(Execution())) for _ in range(10)]
     gone = [gateway.ask("DELETE", f"/history/{job_id}", headers=SHOP) for job_id in jobs]

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.history import Filter
 from gateway.jobs import State
-from tests.engine.receiver import Receiver
+from tests.engine.n8n import N8n
 from tests.surfaces.running import CODE, OTHER_CODE, QUICK, Gateway, bearer, user_token
 
 ME = bearer(CODE)
@@ -32,7 +32,7 @@ DOORS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.fixture(params=[*DOORS.values()], ids=[*DOORS])
-def door(request: pytest.FixtureRequest, n8n: Receiver) -> tuple[str, dict[str, Any]]:
+def door(request: pytest.FixtureRequest, n8n: N8n) -> tuple[str, dict[str, Any]]:
     path, body = request.param
     return path, json.loads(json.dumps(body).replace("{origin}", n8n.origin))
 
@@ -119,7 +119,7 @@ async def test_keys_are_the_users_own(gateway: Gateway) -> None:
     assert len(ids) == 3
 
 
-async def test_a_key_takes_the_place_of_an_address(gateway: Gateway, n8n: Receiver) -> None:
+async def test_a_key_takes_the_place_of_an_address(gateway: Gateway, n8n: N8n) -> None:
     """Who chooses keys says by them which calls are the same, also at one `resumeUrl`."""
     path, body = "/init-stream", {"prompt": "one two", "resumeUrl": f"{n8n.origin}/1"}
     ids = []

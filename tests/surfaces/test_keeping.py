@@ -3,14 +3,14 @@
 import asyncio
 from pathlib import Path
 
-from tests.engine.receiver import Execution, Receiver
+from tests.engine.n8n import Execution, N8n
 from tests.surfaces.operating import OPS, operated
 from tests.surfaces.running import CODE, QUICK, bearer
 
 _CANARY = "canary-of-the-disk"
 
 
-async def test_no_text_is_in_the_folder(tmp_path: Path, n8n: Receiver) -> None:
+async def test_no_text_is_in_the_folder(tmp_path: Path, n8n: N8n) -> None:
     """Of jobs, answers, conversations and callbacks; where texts are kept, they all are there."""
     found = {}
     for keep in ("true", "false"):

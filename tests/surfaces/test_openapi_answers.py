@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from gateway.surfaces.pages import PAGES
-from tests.engine.receiver import Execution, Receiver
+from tests.engine.n8n import Execution, N8n
 from tests.surfaces.running import CODE, QUICK, Gateway, bearer
 
 LONG = os.environ.get("FAULTS") == "long"
@@ -57,7 +57,7 @@ NO_ANSWER = ("/ws/{id}", "/admin/backup", "/admin/webhooks/{id}/replay")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def known(shared: Gateway, workflows: Receiver) -> dict[str, list[str]]:
+async def known(shared: Gateway, workflows: N8n) -> dict[str, list[str]]:
     """What may stand for `{id}`, by how the path begins: completed, cancelled and failed jobs."""
     done = await shared.queue()
     await shared.over(done)
@@ -165,7 +165,7 @@ def try_out(operation: Operation, origin: str, ids: list[str], waiting: str) -> 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_an_operation_answers_as_documented(
-    unmoved: Gateway, workflows: Receiver, known: dict[str, list[str]], name: str
+    unmoved: Gateway, workflows: N8n, known: dict[str, list[str]], name: str
 ) -> None:
     """Nothing that fits the schemas, or breaks them, gets an answer that is not in the document."""
     method, _, path = name.partition(" ")

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from tests.engine.receiver import SIGNATURE, Execution, Receiver
+from tests.engine.n8n import SIGNATURE, Execution, N8n
 from tests.surfaces import event_source
 from tests.surfaces.running import WEBHOOK_SECRET, Gateway, user_token
 
 
-def payload(n8n: Receiver, **changes: Any) -> dict[str, Any]:
+def payload(n8n: N8n, **changes: Any) -> dict[str, Any]:
     """The document's request, with a workflow that waits."""
     body = {
         "n8nToken": user_token(),
@@ -26,7 +26,7 @@ def payload(n8n: Receiver, **changes: Any) -> dict[str, Any]:
     return {**body, **changes}
 
 
-async def test_the_flow(gateway: Gateway, n8n: Receiver) -> None:
+async def test_the_flow(gateway: Gateway, n8n: N8n) -> None:
     """Init, stream, callback: what the workflow sees, and what the browser sees."""
     reply = await gateway.post("/init-stream", payload(n8n))
     said = reply.json()
@@ -68,7 +68,7 @@ async def test_the_flow(gateway: Gateway, n8n: Receiver) -> None:
     ids=["null", "empty"],
 )
 async def test_optional_fields_may_be_absent(
-    gateway: Gateway, n8n: Receiver, absent: dict[str, Any]
+    gateway: Gateway, n8n: N8n, absent: dict[str, Any]
 ) -> None:
     """n8n says so with null, or with an empty text."""
     reply = await gateway.post("/init-stream", payload(n8n, **absent))
@@ -83,7 +83,7 @@ async def test_optional_fields_may_be_absent(
 
 @pytest.mark.parametrize(("given", "kept"), [("256", 256), (256, 256), (4096, 4096)])
 async def test_max_tokens_may_be_a_text(
-    gateway: Gateway, n8n: Receiver, given: object, kept: int
+    gateway: Gateway, n8n: N8n, given: object, kept: int
 ) -> None:
     """As n8n's field editor makes it one."""
     reply = await gateway.post("/init-stream", payload(n8n, max_tokens=given))
@@ -91,7 +91,7 @@ async def test_max_tokens_may_be_a_text(
     await n8n.arrived(1)
 
 
-async def test_required_fields(gateway: Gateway, n8n: Receiver) -> None:
+async def test_required_fields(gateway: Gateway, n8n: N8n) -> None:
     """Each is asked for by its name."""
     for name, status in (("n8nToken", 401), ("resumeUrl", 400), ("prompt", 400)):
         body = payload(n8n)
@@ -103,7 +103,7 @@ async def test_required_fields(gateway: Gateway, n8n: Receiver) -> None:
         assert status == 401 or said["error"]["message"].startswith(name)
 
 
-async def test_an_event_source_of_the_document(gateway: Gateway, n8n: Receiver) -> None:
+async def test_an_event_source_of_the_document(gateway: Gateway, n8n: N8n) -> None:
     """Its handler joins every chunk until `[DONE]`: many chunks, in order."""
     prompt = " ".join(f"word{number}" for number in range(500))
     reply = await gateway.post("/init-stream", payload(n8n, prompt=prompt))

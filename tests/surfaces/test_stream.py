@@ -25,7 +25,7 @@ from gateway.log import Cursor, EventLog
 from gateway.sse import Decoder
 from gateway.surfaces.stream import TextFramer
 from tests.e2e import wire
-from tests.engine.receiver import Execution, Receiver
+from tests.engine.n8n import Execution, N8n
 from tests.surfaces import event_source
 from tests.surfaces.running import (
     CODE,
@@ -54,7 +54,7 @@ async def init(gateway: Gateway, url: str, **changes: Any) -> Reply:
 # -- one job for one workflow ---------------------------------------------------------------------
 
 
-async def test_a_repeat_gets_the_first_answer(teller: Teller, n8n: Receiver) -> None:
+async def test_a_repeat_gets_the_first_answer(teller: Teller, n8n: N8n) -> None:
     """Byte for byte, while it streams and after its end; the provider is asked once."""
     async with Gateway(CALLBACK_ALLOWED_ORIGINS=n8n.origin, **teller.settings) as gateway:
         teller.gate.clear()
@@ -72,7 +72,7 @@ async def test_a_repeat_gets_the_first_answer(teller: Teller, n8n: Receiver) -> 
     assert (len(teller.bodies), len(n8n.posts)) == (1, 1)
 
 
-async def test_fifty_at_once_are_one_job(teller: Teller, n8n: Receiver) -> None:
+async def test_fifty_at_once_are_one_job(teller: Teller, n8n: N8n) -> None:
     """One answer, one call of the provider, one callback, and one request of the limit."""
     async with Gateway(
         app_codes=apps(rate_limit="50/hour"),
@@ -93,9 +93,7 @@ async def test_fifty_at_once_are_one_job(teller: Teller, n8n: Receiver) -> None:
         await n8n.arrived(50)
 
 
-async def test_another_request_for_the_same_workflow_is_refused(
-    gateway: Gateway, n8n: Receiver
-) -> None:
+async def test_another_request_for_the_same_workflow_is_refused(gateway: Gateway, n8n: N8n) -> None:
     """Another prompt or another app: 409; another URL is another job."""
     url = n8n.wait_for(Execution())
     first = await init(gateway, url)
@@ -107,7 +105,7 @@ async def test_another_request_for_the_same_workflow_is_refused(
     await n8n.arrived(2)
 
 
-async def test_a_refused_request_does_not_hold_the_workflow(n8n: Receiver) -> None:
+async def test_a_refused_request_does_not_hold_the_workflow(n8n: N8n) -> None:
     """n8n tries again, and then there is room."""
     async with Gateway(WORKERS=1, QUEUE_MAX_SIZE=1, CALLBACK_ALLOWED_ORIGINS=n8n.origin) as gateway:
         url = n8n.wait_for(Execution())
@@ -121,7 +119,7 @@ async def test_a_refused_request_does_not_hold_the_workflow(n8n: Receiver) -> No
 # -- where the stream is --------------------------------------------------------------------------
 
 
-async def init_at(gateway: Gateway, n8n: Receiver, *lines: str) -> wire.Answer:
+async def init_at(gateway: Gateway, n8n: N8n, *lines: str) -> wire.Answer:
     """Init over a bare socket with these header lines, the Host among them."""
     body = json.dumps(asking(n8n.wait_for(Execution()))).encode()
     kind = "Content-Type: application/json"
@@ -140,7 +138,7 @@ HOSTS = {
 
 @pytest.mark.parametrize(("host", "start"), HOSTS.items())
 async def test_a_stream_is_at_the_host_of_the_request(
-    gateway: Gateway, n8n: Receiver, host: str, start: str
+    gateway: Gateway, n8n: N8n, host: str, start: str
 ) -> None:
     """Where no PUBLIC_URL is set; a stranger's word about another host is not heard."""
     lines = (f"Host: {host}", "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: https")
@@ -152,7 +150,7 @@ async def test_a_stream_is_at_the_host_of_the_request(
 @pytest.mark.parametrize(
     "host", ["", "a b", "a/b", "a?b", "a#b", "u@evil.example", "a:b", "a\\b", '"><x>', "żółć"]
 )
-async def test_a_host_that_is_none_is_refused(gateway: Gateway, n8n: Receiver, host: str) -> None:
+async def test_a_host_that_is_none_is_refused(gateway: Gateway, n8n: N8n, host: str) -> None:
     """Nothing is begun for a request whose link could not be given."""
     reply = await init_at(gateway, n8n, f"Host: {host}")
     assert reply.status == 400
@@ -160,7 +158,7 @@ async def test_a_host_that_is_none_is_refused(gateway: Gateway, n8n: Receiver, h
     assert n8n.posts == []
 
 
-async def test_a_public_url_beats_every_host(n8n: Receiver) -> None:
+async def test_a_public_url_beats_every_host(n8n: N8n) -> None:
     """With its path."""
     async with Gateway(
         PUBLIC_URL="https://ai.example/gw/", CALLBACK_ALLOWED_ORIGINS=n8n.origin
@@ -171,7 +169,7 @@ async def test_a_public_url_beats_every_host(n8n: Receiver) -> None:
         await n8n.arrived(2)
 
 
-async def test_a_trusted_proxy_says_where_the_stream_is(n8n: Receiver) -> None:
+async def test_a_trusted_proxy_says_where_the_stream_is(n8n: N8n) -> None:
     """By X-Forwarded-Host and -Proto; nonsense there is refused as anywhere."""
     async with Gateway(
         TRUSTED_PROXIES="127.0.0.0/8", CALLBACK_ALLOWED_ORIGINS=n8n.origin
@@ -189,14 +187,14 @@ async def test_a_trusted_proxy_says_where_the_stream_is(n8n: Receiver) -> None:
 # -- when it runs ---------------------------------------------------------------------------------
 
 
-async def test_it_runs_though_nobody_comes(gateway: Gateway, n8n: Receiver) -> None:
+async def test_it_runs_though_nobody_comes(gateway: Gateway, n8n: N8n) -> None:
     """The workflow gets its answer without a browser."""
     await init(gateway, n8n.wait_for(Execution()))
     await n8n.arrived(1)
     assert json.loads(n8n.posts[0].body)["answer"] == "one two"
 
 
-async def test_on_connect_it_runs_for_its_first_reader(teller: Teller, n8n: Receiver) -> None:
+async def test_on_connect_it_runs_for_its_first_reader(teller: Teller, n8n: N8n) -> None:
     """Not before; once, also for many who come at once."""
     async with Gateway(
         START="on_connect", CALLBACK_ALLOWED_ORIGINS=n8n.origin, **teller.settings
@@ -212,7 +210,7 @@ async def test_on_connect_it_runs_for_its_first_reader(teller: Teller, n8n: Rece
         assert (len(teller.bodies), len(n8n.posts)) == (1, 1)
 
 
-async def test_on_connect_without_a_reader_it_expires(n8n: Receiver) -> None:
+async def test_on_connect_without_a_reader_it_expires(n8n: N8n) -> None:
     """The callback says so, so that the workflow goes on; a late reader is told too."""
     async with Gateway(
         START="on_connect", CONNECT_TIMEOUT=0.05, CALLBACK_ALLOWED_ORIGINS=n8n.origin
@@ -238,7 +236,7 @@ ENDS: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("status", ENDS)
-async def test_a_callback_tells_every_end(gateway: Gateway, n8n: Receiver, status: str) -> None:
+async def test_a_callback_tells_every_end(gateway: Gateway, n8n: N8n, status: str) -> None:
     """All the document's fields, what answer there was, and why it ended; signed, verbatim URL."""
     model, answer, error = ENDS[status]
     url = n8n.wait_for(Execution())
@@ -269,7 +267,7 @@ async def test_a_callback_tells_every_end(gateway: Gateway, n8n: Receiver, statu
     }
 
 
-async def test_a_provider_that_breaks_off_leaves_the_answer_so_far(n8n: Receiver) -> None:
+async def test_a_provider_that_breaks_off_leaves_the_answer_so_far(n8n: N8n) -> None:
     """After its last try; the workflow does not hang."""
     async with Gateway(CALLBACK_ALLOWED_ORIGINS=n8n.origin) as gateway:
         await init(gateway, n8n.wait_for(Execution()), model="simulator/echo?first=0&gap=0&cut=1")

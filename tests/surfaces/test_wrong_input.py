@@ -12,7 +12,7 @@ from gateway.doors import Patience
 from gateway.errors import InvalidRequest
 from gateway.surfaces.body import decode
 from tests.e2e import wire
-from tests.engine.receiver import Execution, Receiver
+from tests.engine.n8n import Execution, N8n
 from tests.surfaces.running import CODE, Gateway, Reply, bearer, raw
 
 # All tests ask the one gateway, which no wrong request may move.
@@ -232,7 +232,7 @@ KINDS = {
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize(("kind", "status"), KINDS.items())
 async def test_only_json_in_utf_8_is_read(
-    unmoved: Gateway, door: Door, kind: str, status: int, workflows: Receiver
+    unmoved: Gateway, door: Door, kind: str, status: int, workflows: N8n
 ) -> None:
     """Any other kind is 415: no page can send one here without a preflight."""
     body = json.dumps({**door.body, "resumeUrl": workflows.wait_for(Execution())}).encode()
@@ -301,7 +301,7 @@ async def test_an_unknown_coding_is_refused(unmoved: Gateway, door: Door) -> Non
 
 
 @pytest.mark.parametrize("door", DOORS)
-async def test_a_zipped_body_is_read(unmoved: Gateway, door: Door, workflows: Receiver) -> None:
+async def test_a_zipped_body_is_read(unmoved: Gateway, door: Door, workflows: N8n) -> None:
     """Below the limit it is as good as any."""
     body = json.dumps({**door.body, "resumeUrl": workflows.wait_for(Execution())}).encode()
     reply = await send(unmoved, door, gzip.compress(body), **{"Content-Encoding": "gzip"})

@@ -38,7 +38,7 @@ class Execution:
         self.failed = False
 
 
-class Receiver:
+class N8n:
     """An n8n with some executions.
 
     Attributes:
