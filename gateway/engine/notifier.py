@@ -18,8 +18,8 @@ from gateway import webhooks
 from gateway.destinations import Destination, Policy, destination
 from gateway.engine.clock import Clock
 from gateway.engine.dialer import Dialer
-from gateway.engine.lane import Lane
 from gateway.engine.observer import Observer
+from gateway.engine.receiver import Receiver
 from gateway.errors import InvalidRequest, StoreUnavailable
 from gateway.outbox import Outbox
 from gateway.webhooks import Answer, Delivery, DeliveryState, Silence
@@ -87,8 +87,8 @@ class Notifier:
         self._most_per_origin = most_per_origin
         self._most = most
         self._grace_s = grace_s
-        self._lanes: dict[str, Lane] = {}
-        # Job ids of what waits in a lane or is on the way: the store calls it due meanwhile.
+        self._receivers: dict[str, Receiver] = {}
+        # Job ids of what waits for its receiver or is on the way: the store calls it due meanwhile.
         self._held: set[str] = set()
         self._full = False
         # When something falls due, as far as this process knows.
@@ -177,22 +177,22 @@ class Notifier:
         await asyncio.gather(*(self._put_off(delivery) for delivery in put_off))
 
     def _admit(self, delivery: Delivery, now: float) -> Delivery | None:
-        """Let a delivery wait in its lane; or the version of it to be recorded instead."""
+        """Let a delivery wait for its receiver; or the version of it to be recorded instead."""
         if now > delivery.deadline:
             return webhooks.expire(delivery)
         try:
             origin = self._destination(delivery).origin
         except InvalidRequest as error:
             return replace(delivery, state=DeliveryState.DEAD, note=f"Not sent: {error}.")
-        lane = self._lanes.get(origin)
-        if lane is None:
-            lane = self._lanes[origin] = Lane(self._most_per_origin)
-        if lane.closed_until > now:
-            return replace(delivery, next_at=min(lane.closed_until, delivery.deadline))
-        if len(lane) >= _MOST_IN_LINE:
-            return replace(delivery, next_at=min(lane.book(now), delivery.deadline))
+        receiver = self._receivers.get(origin)
+        if receiver is None:
+            receiver = self._receivers[origin] = Receiver(self._most_per_origin)
+        if receiver.closed_until > now:
+            return replace(delivery, next_at=min(receiver.closed_until, delivery.deadline))
+        if len(receiver) >= _MOST_IN_LINE:
+            return replace(delivery, next_at=min(receiver.book(now), delivery.deadline))
         self._held.add(delivery.job_id)
-        lane.add(delivery)
+        receiver.add(delivery)
         return None
 
     async def _put_off(self, delivery: Delivery) -> None:
@@ -206,18 +206,18 @@ class Notifier:
 
     def _dispatch(self) -> None:
         now = self._clock.now()
-        for origin, lane in list(self._lanes.items()):
-            if lane.idle(now):
-                del self._lanes[origin]
-            elif self._launch(lane):
+        for origin, receiver in list(self._receivers.items()):
+            if receiver.idle(now):
+                del self._receivers[origin]
+            elif self._launch(receiver):
                 # Whoever was served goes to the end, so that no origin starves another.
-                self._lanes[origin] = self._lanes.pop(origin)
+                self._receivers[origin] = self._receivers.pop(origin)
 
-    def _launch(self, lane: Lane) -> bool:
+    def _launch(self, receiver: Receiver) -> bool:
         served = False
-        while len(self._attempts) < self._most and (delivery := lane.next()) is not None:
+        while len(self._attempts) < self._most and (delivery := receiver.next()) is not None:
             served = True
-            task = asyncio.create_task(self._attempt(lane, delivery))
+            task = asyncio.create_task(self._attempt(receiver, delivery))
             self._attempts.add(task)
             task.add_done_callback(self._ended)
         return served
@@ -230,9 +230,9 @@ class Notifier:
         if self._full and len(self._held) < _MOST_HELD // 2:
             self.wake()
 
-    async def _attempt(self, lane: Lane, delivery: Delivery) -> None:
+    async def _attempt(self, receiver: Receiver, delivery: Delivery) -> None:
         try:
-            await self._deliver(lane, delivery)
+            await self._deliver(receiver, delivery)
         except asyncio.CancelledError:
             # Only `stop` cancels, and only a POST: all is recorded.
             pass
@@ -241,10 +241,10 @@ class Notifier:
         except Exception:
             self._log.exception("callback_not_tried", job_id=delivery.job_id)
         finally:
-            lane.released(delivery.url)
+            receiver.released(delivery.url)
             self._held.discard(delivery.job_id)
 
-    async def _deliver(self, lane: Lane, delivery: Delivery) -> None:
+    async def _deliver(self, receiver: Receiver, delivery: Delivery) -> None:
         to = self._destination(delivery)
         started_at = self._clock.now()
         lease_until = started_at + self._dialer.timeout_s + _LEASE_S
@@ -261,7 +261,7 @@ class Notifier:
         await self._record(after)
         took_s = now - started_at
         self._observe(after, to.origin, took_s)
-        await self._judge(lane, after, answer, now, took_s)
+        await self._judge(receiver, after, answer, now, took_s)
 
     async def _post(self, to: Destination, begun: Delivery) -> Answer | Silence:
         if begun.body is None:
@@ -332,18 +332,23 @@ class Notifier:
                 log.info("callback_retried", note=delivery.note)
 
     async def _judge(
-        self, lane: Lane, after: Delivery, answer: Answer | Silence, now: float, took_s: float
+        self,
+        receiver: Receiver,
+        after: Delivery,
+        answer: Answer | Silence,
+        now: float,
+        took_s: float,
     ) -> None:
-        """Tell the lane how its origin did.
+        """Note how the receiver did.
 
-        A lane that closes lets go of all that wait; one that opens, of those that failed at it.
+        One that closes lets go of all that wait; one that opens, of those that failed at it.
         """
         broken = answer.status >= 500 if isinstance(answer, Answer) else True
         if not broken or answer is Silence.NOT_PUBLIC:
-            knocked = lane.arrived(after.url, took_s)
+            knocked = receiver.arrived(after.url, took_s)
             await asyncio.gather(*(self._hasten(each, now) for each in knocked))
             return
-        lane.failed(after, now, self._rng)
-        if lane.closed_until > now:
-            self._held.difference_update(waiting.job_id for waiting in lane.drain())
+        receiver.failed(after, now, self._rng)
+        if receiver.closed_until > now:
+            self._held.difference_update(waiting.job_id for waiting in receiver.drain())
             self.wake()

@@ -1,9 +1,9 @@
-"""The callbacks to one origin: who waits, who is on the way, and whether anybody may go.
+"""Who takes the callbacks of one origin: what waits, what is on the way, and whether any may go.
 
 Pure: it never waits and reads no clock. At most one POST of a URL is on the way, at most
-`most` of the origin. After a row of failures the lane closes for a pause that doubles, and
+`most` of the origin. After a row of failures it is closed for a pause that doubles, and
 whoever uses it drains it and adds nothing until `closed_until`; then one probe goes, and its
-success opens the lane again, also for those that knocked in vain meanwhile.
+success opens it again, also for those that knocked in vain meanwhile.
 """
 
 from collections import deque
@@ -25,8 +25,8 @@ _STEP_S = 0.25
 _BOOKED_MOST_S = 60.0
 
 
-class Lane:
-    """Deliveries to one origin."""
+class Receiver:
+    """One origin, and the deliveries to it."""
 
     __slots__ = (
         "_booked_until",
@@ -104,7 +104,7 @@ class Lane:
         """The receiver took a POST, or refused it in its senses.
 
         The jobs whose deliveries may go again now, however late they were to: they had failed
-        before the lane opened.
+        before it opened.
         """
         self._urls.discard(url)
         knocked = self._refused if self._pause_s else set()
