@@ -120,8 +120,6 @@ async def test_a_request_is_one_trace_from_its_caller_to_its_callback() -> None:
     )
     first_s = asked.attributes.pop("gen_ai.response.time_to_first_chunk")
     assert 0 <= first_s < 60
-    limit = asked.attributes.pop("gen_ai.request.max_tokens", None)
-    assert limit in (None, 100_000)
     usage = {
         name: asked.attributes.pop(f"gen_ai.usage.{name}_tokens") for name in ("input", "output")
     }
@@ -133,6 +131,7 @@ async def test_a_request_is_one_trace_from_its_caller_to_its_callback() -> None:
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": "together",
             "gen_ai.request.model": "teller",
+            "gen_ai.request.max_tokens": 4096,
             "gen_ai.request.stream": True,
             "gen_ai.response.finish_reasons": ["stop"],
         },
