@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
+import secrets
 import socket
 import time
 from pathlib import Path
-from random import Random
 from typing import Self
 
 from tests.e2e import servers, wire
@@ -16,10 +16,13 @@ from tests.until import PATIENCE_S
 _PORTS = range(20_000, 32_000)
 
 
-def quiet_port(rng: Random) -> int:
-    """A port that is free, and that no client is given by chance."""
+def quiet_port() -> int:
+    """A port that is free, and that no client is given by chance.
+
+    Not by the seed of the test: another run of the same may be under way.
+    """
     for _ in range(100):
-        port = rng.choice(_PORTS)
+        port = secrets.choice(_PORTS)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
     raise AssertionError("no port is free")
@@ -34,9 +37,9 @@ class Lives:
         boots: how long each took from its first instruction to its first request, in seconds.
     """
 
-    def __init__(self, conf: Path, upstream: str, rng: Random, **settings: str) -> None:
+    def __init__(self, conf: Path, upstream: str, **settings: str) -> None:
         """Nothing lives before `begin`."""
-        port = quiet_port(rng)
+        port = quiet_port()
         self.origin = f"http://127.0.0.1:{port}"
         self.folder = conf / "data"
         self.boots: list[float] = []

@@ -78,7 +78,7 @@ async def test_ten_thousand_open_jobs_go_on_in_order(provider: Server, tmp_path:
     rng = rng_of("boot")
     left = await leave_behind(tmp_path / "data", rng)
     settings = {"WORKERS": "1", "QUEUE_MAX_SIZE": str(2 * JOBS)}
-    async with Lives(tmp_path, provider.origin, rng, **settings) as lives:
+    async with Lives(tmp_path, provider.origin, **settings) as lives:
         server = await lives.begin()
         newcomer = await ask_last(lives.origin)
         print(f"{JOBS} open jobs: ready after {lives.boots[0]:.2f} s")

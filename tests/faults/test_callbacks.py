@@ -18,7 +18,6 @@ from tests.e2e.servers import Server
 from tests.engine.house import standing
 from tests.engine.jumping_clock import JumpingClock
 from tests.engine.n8n import Execution, N8n
-from tests.faults.chance import rng_of
 from tests.faults.lives import Lives
 from tests.faults.shifted_clock import shift
 
@@ -62,11 +61,10 @@ async def test_they_wait_for_it_across_processes(
     provider: Server, inbox: Inbox, tmp_path: Path
 ) -> None:
     """A receiver that is away while one process dies and another takes over is told everything."""
-    rng = rng_of("callbacks")
     async with (
         Proxy("") as line,
         # A process that dies holds what it was sending for that long, and as much again.
-        Lives(tmp_path, provider.origin, rng, CALLBACK_TIMEOUT="1") as lives,
+        Lives(tmp_path, provider.origin, CALLBACK_TIMEOUT="1") as lives,
     ):
         server = await lives.begin()
         for number in range(OWED):

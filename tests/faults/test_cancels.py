@@ -35,7 +35,7 @@ CLOSED_S = 1.0 if LONG else 10.0
 
 @pytest.fixture
 async def lives(provider: Server, tmp_path: Path) -> AsyncIterator[Lives]:
-    async with Lives(tmp_path, provider.origin, rng_of("cancels"), WORKERS=WORKERS) as lives:
+    async with Lives(tmp_path, provider.origin, WORKERS=WORKERS) as lives:
         yield lives
 
 

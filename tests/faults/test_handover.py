@@ -62,7 +62,7 @@ async def test_what_runs_is_finished_by_those_who_follow(
     settings = {"DRAIN_TIMEOUT": str(DRAIN_S), "WORKERS": str(STREAMS), **PATIENT}
     async with (
         Front(provider.origin) as front,
-        Lives(tmp_path, front.origin, rng, **settings) as lives,
+        Lives(tmp_path, front.origin, **settings) as lives,
     ):
         front.gate.clear()
         server = await lives.begin()
@@ -106,7 +106,7 @@ async def test_a_second_signal_hands_over_at_once(
     settings = {"DRAIN_TIMEOUT": "600", "WORKERS": str(STREAMS), **PATIENT}
     async with (
         Front(provider.origin) as front,
-        Lives(tmp_path, front.origin, rng, **settings) as lives,
+        Lives(tmp_path, front.origin, **settings) as lives,
     ):
         front.gate.clear()
         server = await lives.begin()

@@ -52,7 +52,7 @@ async def test_nothing_accepted_is_lost(provider: Server, inbox: Inbox, tmp_path
             known.setdefault(name, inbox.posts[name])
 
     settings = {"WORKERS": "100", "CALLBACK_TIMEOUT": "2", "USER_MAX_ACTIVE": "10000"}
-    async with Lives(tmp_path, provider.origin, rng, **settings) as lives:
+    async with Lives(tmp_path, provider.origin, **settings) as lives:
         callers = Callers(lives.origin, inbox, Random(rng.random()))
         for _ in range(KILLS):
             server = await lives.begin()

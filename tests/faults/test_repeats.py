@@ -82,7 +82,7 @@ async def test_repeats_are_one_job(
     """A hundred at once, some answered before the process dies and some after: one id, one row,
     and the callback comes."""
     rng = rng_of(f"repeats {door}")
-    async with Lives(tmp_path, provider.origin, rng, CALLBACK_TIMEOUT="1") as lives:
+    async with Lives(tmp_path, provider.origin, CALLBACK_TIMEOUT="1") as lives:
         for number in range(ROUNDS):
             request = requests(inbox, number, lives.origin)[door]
             told = await across_a_kill(lives, request, rng)
