@@ -52,16 +52,17 @@ class Outbox(Protocol):
     async def deliveries(
         self,
         *,
-        tenant: str | None = None,
-        state: DeliveryState | None = None,
-        before: Place | None = None,
-        limit: int | None = None,
+        tenant: str | None,
+        state: DeliveryState | None,
+        before: Place | None,
+        limit: int,
     ) -> list[Delivery]:
         """Callbacks owed or made, that of the newest job first.
 
         Args:
-            before: only of jobs that stand lower than that.
-            limit: at most so many; None for all.
+            tenant, state: only of that; None for all.
+            before: only of jobs that stand lower than that; None for all.
+            limit: at most so many.
         """
         ...
 

@@ -145,10 +145,10 @@ class MemoryStore:
     async def deliveries(
         self,
         *,
-        tenant: str | None = None,
-        state: DeliveryState | None = None,
-        before: Place | None = None,
-        limit: int | None = None,
+        tenant: str | None,
+        state: DeliveryState | None,
+        before: Place | None,
+        limit: int,
     ) -> list[Delivery]:
         owed = (self._deliveries.get(place.id) for place in self._below(before))
         found = (

@@ -205,10 +205,10 @@ class SqliteStore:
     async def deliveries(
         self,
         *,
-        tenant: str | None = None,
-        state: DeliveryState | None = None,
-        before: Place | None = None,
-        limit: int | None = None,
+        tenant: str | None,
+        state: DeliveryState | None,
+        before: Place | None,
+        limit: int,
     ) -> list[Delivery]:
         top = before or Place(inf, "")
         # The one state that is rare has an index of its own, for which the word must stand there.
@@ -221,7 +221,7 @@ class SqliteStore:
                 " AND (?3 IS NULL OR deliveries.tenant = ?3)"
                 f" AND (?4 IS NULL OR deliveries.state = ?4){rare}"
                 " ORDER BY deliveries.created_at DESC, id DESC LIMIT ?5",
-                (*top, tenant, state and state.value, -1 if limit is None else limit),
+                (*top, tenant, state and state.value, limit),
             )
             return [delivery_from(row) for row in rows]
 

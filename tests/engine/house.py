@@ -25,6 +25,7 @@ from gateway.stores.memory import MemoryStore
 from gateway.webhooks import Answer, Delivery, DeliveryState, Silence
 from tests.engine.jumping_clock import JumpingClock
 from tests.engine.n8n import Execution, N8n
+from tests.stores.conformance import callbacks
 from tests.until import PATIENCE_S, until
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -100,14 +101,14 @@ class WatchedStore(MemoryStore):
 
     async def owed(self, number: int = 1) -> Delivery:
         """One delivery as it is stored now."""
-        (found,) = [one for one in await self.deliveries() if one.job_id == f"job_{number}"]
+        (found,) = [one for one in await callbacks(self) if one.job_id == f"job_{number}"]
         return found
 
     async def until(self, state: DeliveryState, count: int = 1) -> None:
         """Return when so many deliveries are in that state."""
 
         async def reached() -> int:
-            return sum(one.state is state for one in await self.deliveries())
+            return sum(one.state is state for one in await callbacks(self))
 
         try:
             async with asyncio.timeout(PATIENCE_S):

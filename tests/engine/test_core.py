@@ -28,6 +28,7 @@ from tests.engine.rig import ACME, EPOCH, Rig
 from tests.engine.scripted import FOREVER, HELLO, Play
 from tests.engine.slow_store import SlowStore
 from tests.engine.virtual_clock import jumping
+from tests.stores.conformance import callbacks
 
 STRANGER = Principal(tenant=msgspec.structs.replace(ACME, name="other", code_digest="x"))
 ZOE = Principal(tenant=ACME, user="zoë", proven=True)
@@ -46,7 +47,7 @@ async def test_a_job_is_durable_before_the_answer() -> None:
         assert (job.owner, job.door) == (Owner(tenant="acme", user="zoë"), "ask")
         assert (job.created_at, job.expires_at) == (EPOCH + 1000, EPOCH + 1900)
         assert (job.callback, job.context, job.priority) == (callback, {"c": 1}, 7)
-        (waiting,) = await rig.store.deliveries()
+        (waiting,) = await callbacks(rig.store)
         await rig.ended(job)
         (due,) = await rig.store.due(rig.now(), 10)
         assert (waiting.state, waiting.deadline) == (DeliveryState.WAITING, EPOCH + 87_400)

@@ -9,6 +9,7 @@ from gateway.webhooks import DeliveryState
 from tests.engine.house import House, standing
 from tests.engine.jumping_clock import JumpingClock
 from tests.engine.n8n import Execution
+from tests.stores.conformance import callbacks
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ async def test_a_flush_waits_for_what_is_due_and_on_its_way(house: House) -> Non
     """Afterwards nothing is, however many there were."""
     await house.owe(*(house.n8n.wait_for(Execution()) for _ in range(30)))
     await house.notifier.flush(60.0)
-    states = [each.state for each in await house.store.deliveries()]
+    states = [each.state for each in await callbacks(house.store)]
     assert states == [DeliveryState.DELIVERED] * 30
 
 

@@ -14,6 +14,7 @@ from gateway.webhooks import DeliveryState, Silence
 from tests.engine.house import DAY, House, standing
 from tests.engine.jumping_clock import JumpingClock
 from tests.engine.n8n import SIGNATURE, Execution, N8n
+from tests.stores.conformance import callbacks
 
 
 @pytest.fixture
@@ -47,11 +48,11 @@ async def test_what_is_forgotten_while_it_waits_is_not_sent(house: House) -> Non
     house.n8n.gate.clear()
     await house.owe(*(house.n8n.wait_for(Execution()) for _ in range(12)))
     await house.n8n.arrived(8)
-    owed = [one.job_id for one in await house.store.deliveries()]
+    owed = [one.job_id for one in await callbacks(house.store)]
     assert len(await house.store.forget(owed)) == 12
     house.n8n.gate.set()
     await house.quiet()
-    assert (len(house.n8n.posts), await house.store.deliveries()) == (8, [])
+    assert (len(house.n8n.posts), await callbacks(house.store)) == (8, [])
 
 
 async def test_an_origin_gets_no_more_than_its_cap_at_once(house: House) -> None:
@@ -289,7 +290,7 @@ async def test_a_broken_origin_is_left_alone_and_another_is_served(house: House)
         assert len(house.n8n.posts) < 40
         await house.store.until(DeliveryState.DELIVERED, 101)
     assert len(house.n8n.posts) < 100 + 60
-    assert max([one.attempts for one in await house.store.deliveries()]) < 20
+    assert max([one.attempts for one in await callbacks(house.store)]) < 20
 
 
 async def test_nobody_sleeps_on_beside_a_receiver_that_is_back(house: House) -> None:

@@ -86,7 +86,8 @@ async def work(store: SqliteStore, first: int, count: int, told: Told) -> None:
 async def check(store: SqliteStore, acknowledged: dict[int, str]) -> list[str]:
     """Every promise that the store has broken, as a sentence."""
     broken = []
-    bodies = {delivery.job_id: delivery.body for delivery in await store.deliveries()}
+    owed = await store.deliveries(tenant=None, state=None, before=None, limit=100_000)
+    bodies = {delivery.job_id: delivery.body for delivery in owed}
     for number, step in acknowledged.items():
         wanted = job_of(number)
         job = await store.get(wanted.id)

@@ -12,7 +12,16 @@ from gateway.jobs import Job
 from gateway.outbox import Backlog, place_of
 from gateway.stores import StoreAndOutbox
 from gateway.webhooks import Delivery, DeliveryState
-from tests.stores.conformance import DONE, NOW, batch, claimed, delivery_of, ended, new_job
+from tests.stores.conformance import (
+    DONE,
+    NOW,
+    batch,
+    callbacks,
+    claimed,
+    delivery_of,
+    ended,
+    new_job,
+)
 
 # States in which nothing more is to be done for a callback.
 SETTLED = [DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED, DeliveryState.DEAD]
@@ -40,7 +49,7 @@ class CallbackConformance:
         job = new_job()
         await store.insert(job, delivery_of(job))
         assert await store.due(NOW + 1e9, 10) == []
-        assert await store.deliveries() == [delivery_of(job)]
+        assert await callbacks(store) == [delivery_of(job)]
 
     async def test_what_is_due_comes_longest_due_first(self, store: StoreAndOutbox) -> None:
         """Only what is due by then, and no more than asked for."""
@@ -66,7 +75,7 @@ class CallbackConformance:
         settled = msgspec.structs.replace(later, state=state, attempts=2)
         await store.record(settled)
         assert await store.due(NOW + 1e9, 10) == []
-        assert await store.deliveries() == [settled]
+        assert await callbacks(store) == [settled]
 
     async def test_callbacks_are_listed_newest_first(self, store: StoreAndOutbox) -> None:
         """By their jobs; those of one tenant, or in one state, where that is asked."""
@@ -75,12 +84,12 @@ class CallbackConformance:
         newest = (await owing(store, NOW, created_at=NOW + 3))[1]
         dead = msgspec.structs.replace(newest, state=DeliveryState.DEAD)
         await store.record(dead)
-        assert await store.deliveries() == [dead, theirs, mine]
-        assert await store.deliveries(tenant="acme") == [dead, mine]
-        assert await store.deliveries(tenant="nobody") == []
-        assert await store.deliveries(state=DeliveryState.DEAD) == [dead]
-        assert await store.deliveries(state=DeliveryState.PENDING) == [theirs, mine]
-        assert await store.deliveries(tenant="other", state=DeliveryState.DEAD) == []
+        assert await callbacks(store) == [dead, theirs, mine]
+        assert await callbacks(store, tenant="acme") == [dead, mine]
+        assert await callbacks(store, tenant="nobody") == []
+        assert await callbacks(store, state=DeliveryState.DEAD) == [dead]
+        assert await callbacks(store, state=DeliveryState.PENDING) == [theirs, mine]
+        assert await callbacks(store, tenant="other", state=DeliveryState.DEAD) == []
 
     async def test_callbacks_are_listed_page_by_page(self, store: StoreAndOutbox) -> None:
         """Each once, also where several jobs were made at the same moment."""
@@ -92,7 +101,7 @@ class CallbackConformance:
         owed.sort(key=place_of, reverse=True)
         found: list[Delivery] = []
         before = None
-        while step := await store.deliveries(before=before, limit=3):
+        while step := await callbacks(store, before=before, limit=3):
             found += step
             before = place_of(step[-1])
         assert found == owed
@@ -129,7 +138,7 @@ class CallbackConformance:
         (again,) = [each for each in answers if isinstance(each, Delivery)]
         assert again == webhooks.replay(given_up, NOW + 50, 60.0)
         assert [type(each) for each in answers if each is not again] == [Conflict] * 9
-        assert await store.due(NOW + 50, 10) == [again] == await store.deliveries()
+        assert await store.due(NOW + 50, 10) == [again] == await callbacks(store)
         assert await store.backlog() == Backlog(1, again.created_at, 0)
 
     @pytest.mark.parametrize(
@@ -182,9 +191,9 @@ class CallbackConformance:
         assert await store.get(job.id) == job
         await store.record(msgspec.structs.replace(delivery, state=state))
         assert await store.prune(NOW + 1e9, NOW + 1e9) == [(job.id, job.owner)]
-        assert await store.deliveries() == []
+        assert await callbacks(store) == []
         await store.record(delivery)
-        assert await store.deliveries() == []
+        assert await callbacks(store) == []
 
     async def test_a_dead_callback_keeps_its_job_for_longer(self, store: StoreAndOutbox) -> None:
         """Until its own time is over, so that it can still be seen and sent again."""
@@ -196,7 +205,7 @@ class CallbackConformance:
         plain = await ended(store, NOW)
         assert await store.prune(NOW + 50, NOW) == [(plain.id, plain.owner)]
         assert await store.prune(NOW + 50, NOW + 1) == [(job.id, job.owner)]
-        assert [each.job_id for each in await store.deliveries()] == [other.id]
+        assert [each.job_id for each in await callbacks(store)] == [other.id]
         assert await store.backlog() == Backlog(0, None, 1)
 
     async def test_stopping_works_unstarted_and_twice(self, store: StoreAndOutbox) -> None:

@@ -15,6 +15,7 @@ from tests.stores.conformance import (
     NOW,
     STOPPED,
     batch,
+    callbacks,
     claimed,
     delivery_of,
     ended,
@@ -185,13 +186,13 @@ class HistoryConformance:
         assert [await store.get(each.id) for each in (gone, job)] == [None, None]
         assert [await store.log(each.id) for each in (gone, job)] == [None, None]
         assert await store.find("acme:k") is None
-        assert (await store.due(NOW + 1e9, 10), await store.deliveries()) == ([], [])
+        assert (await store.due(NOW + 1e9, 10), await callbacks(store)) == ([], [])
         assert sorted(await ids(store)) == sorted(each.id for each in kept)
         assert await logged(store, kept[2]) == [("1-1", Completed())]
         assert await store.forget(asked) == []
         # What was on its way meanwhile is not recorded for nobody.
         assert await store.record(delivery_of(job, state=DeliveryState.DELIVERED)) is False
-        assert await store.deliveries() == []
+        assert await callbacks(store) == []
 
     async def test_many_are_forgotten_in_steps(self, store: StoreAndOutbox) -> None:
         """And a key that is free again can be taken."""
