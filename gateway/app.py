@@ -42,9 +42,9 @@ from gateway.providers.simulator import Simulator
 from gateway.providers.together import Together
 from gateway.reloading import Reloading
 from gateway.stores import Store, StoreAndOutbox, secret
-from gateway.stores.conversations import MemoryConversations
 from gateway.stores.database import Database
 from gateway.stores.memory import MemoryStore
+from gateway.stores.memory_conversations import MemoryConversations
 from gateway.stores.sqlite import SqliteStore
 from gateway.stores.sqlite_conversations import SqliteConversations
 from gateway.surfaces.overview import Sources

@@ -84,7 +84,7 @@ class Ballast:
             return False
 
     def _fill(self) -> None:
-        with open(self._path, "wb", opener=_private) as file:
+        with open(self._path, "wb", opener=private) as file:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, self._size_bytes)
                 return
@@ -92,5 +92,6 @@ class Ballast:
                 file.write(_CHUNK[: self._size_bytes - at])
 
 
-def _private(path: str, flags: int) -> int:
+def private(path: str, flags: int) -> int:
+    """An opener for `open`: a file that is made can be read by its owner alone."""
     return os.open(path, flags, 0o600)

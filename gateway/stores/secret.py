@@ -5,6 +5,7 @@ from collections.abc import Callable
 from errno import EIO
 from pathlib import Path
 
+from gateway.stores.ballast import private
 from gateway.stores.database import StoreUnusable, sync
 
 _LEAST_CHARACTERS = 32
@@ -36,13 +37,9 @@ def kept(path: Path, new: Callable[[], str]) -> str:
 def _make(path: Path, secret: str) -> None:
     aside = path.with_suffix(".new")
     aside.unlink(missing_ok=True)
-    with open(aside, "x", encoding="ascii", opener=_private) as file:
+    with open(aside, "x", encoding="ascii", opener=private) as file:
         file.write(f"{secret}\n")
         file.flush()
         os.fsync(file.fileno())
     os.replace(aside, path)
     sync(path.parent)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

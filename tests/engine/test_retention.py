@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 from gateway.engine.retention import ConversationRetention, JobRetention
 from gateway.errors import StoreUnavailable
 from gateway.jobs import Job, Owner
-from gateway.stores.conversations import MemoryConversations
 from gateway.stores.memory import MemoryStore
+from gateway.stores.memory_conversations import MemoryConversations
 from gateway.webhooks import DeliveryState
 from tests.engine.rig import BOUNDS
 from tests.engine.virtual_clock import jumping

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from gateway.conversations import Turn
-from gateway.stores.conversations import MemoryConversations
+from gateway.stores.memory_conversations import MemoryConversations
 from tests.stores.conversation_conformance import (
     NOW,
     ConversationConformance,
