@@ -181,7 +181,7 @@ class Queue(asyncio.PriorityQueue[Ticket]):
 
     def empty(self) -> bool:
         """No waiting job may run now."""
-        return self._paused or self._next_lane() is None
+        return not self._tickets or self._paused or self._next_lane() is None
 
     def _next_lane(self) -> _Lane | None:
         best: _Lane | None = None
@@ -213,7 +213,8 @@ class Queue(asyncio.PriorityQueue[Ticket]):
         tenant = self._tenants[ticket.tenant]
         self._lanes[ticket.lane].running -= 1
         tenant.running -= 1
-        self._show(tenant)
+        if tenant.cap is not None:
+            self._show(tenant)
         self._wake()
 
     def remove(self, job_id: str) -> bool:
