@@ -129,7 +129,7 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
     doors.install(app)
     lag = Lag(metrics.lagged)
     parts: list[Part] = [*tracer, lag, store, *providers.values(), notifier, checkup, core]
-    parts.append(ConversationRetention(conversations, settings.conversation_retention, time.time))
+    parts.append(ConversationRetention(conversations, settings.conversation_retention, clock.now))
     if folder is not None and settings.jwt_secret is None:
         # When the database is open: it sees that no other process has the folder.
         parts.insert(parts.index(store) + 1, StreamSecret(core.auth, folder))

@@ -1,6 +1,7 @@
 """The wall clock of the machine is set while the gateway runs: nothing is over early or late."""
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 
@@ -8,13 +9,14 @@ from aiohttp import web
 
 from tests.e2e import calls, servers, wire
 from tests.e2e.calls import Inbox
-from tests.e2e.servers import Server
+from tests.e2e.servers import CODE, Server
 from tests.faults.shifted_clock import shift
 
 HOUR = 3600.0
 JUMPS = (HOUR, -HOUR, -24 * HOUR)
 SLOW = "together/echo?first=0.02&gap=0.02"
 QUICK = "together/echo?first=0&gap=0"
+BY_APP = {"Authorization": f"Bearer {CODE}"}
 PROMPT = calls.words("w", 40)
 # What is over is forgotten after so long; it is looked for four times as often.
 RETENTION_S = 60.0
@@ -59,16 +61,31 @@ async def test_what_is_over_is_kept_for_its_time(provider: Server, tmp_path: Pat
     file = tmp_path / "clock"
     shift(file, 0.0)
     within = (sys.executable, "-m", "tests.faults.shifted_clock", str(file))
-    with servers.gateway(tmp_path, provider.origin, within, RETENTION="20") as gateway:
+    settings = {"RETENTION": "20", "CONVERSATION_RETENTION": "20"}
+    with servers.gateway(tmp_path, provider.origin, within, **settings) as gateway:
         loop = asyncio.get_running_loop()
         began = loop.time()
         old = await calls.queue(gateway.origin, QUICK)
         await calls.polled(gateway.origin, old)
+        kept = [f"/get_request/{old}", f"/api/conversations/{await conversation(gateway)}"]
         shift(file, HOUR)
         # It is asked after five seconds, a quarter of the retention.
         until = loop.time() + 7
         while loop.time() < until:
-            answer = await wire.get(gateway.origin, f"/get_request/{old}")
+            answers = [await wire.get(gateway.origin, path, **BY_APP) for path in kept]
             early = loop.time() - began < 20
-            assert answer.status == 200 or not early, "it was forgotten early"
+            all_there = all(answer.status == 200 for answer in answers)
+            assert all_there or not early, "it was forgotten early"
             await asyncio.sleep(0.5)
+
+
+async def conversation(gateway: Server) -> str:
+    """The id of a conversation in which one question has been answered."""
+    asked = {"user_prompt": PROMPT, "model": QUICK, "save_conversation": True}
+    request = wire.posting(gateway.origin, "/api/chat/stream", asked, **BY_APP)
+    stream = await wire.streamed(gateway.origin, request)
+    said = [json.loads(frame.data) async for frame in stream.frames()]
+    await stream.close()
+    assert said[-1]["finished"]
+    made: str = said[0]["conversation_id"]
+    return made
