@@ -3,10 +3,12 @@
 import os
 import resource
 import signal
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.ports import quiet_port
 
 # A shell ignores Ctrl-C for what it runs in the background, nohup ignores hangups, and whoever is
 # started under them would too. What is handled here, if by nothing, is as ever to them.
@@ -37,6 +39,18 @@ for _shared in (
     pytest.register_assert_rewrite(_shared)
 
 _STRICT = os.environ.get("CI") == "true"
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """In place of pytest-asyncio's, which is one that the kernel may give to any client."""
+    return quiet_port()
+
+
+@pytest.fixture(scope="session")
+def unused_tcp_port_factory() -> Callable[[], int]:
+    """As `unused_tcp_port`, for several."""
+    return quiet_port
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

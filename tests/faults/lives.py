@@ -2,30 +2,14 @@
 
 import asyncio
 import contextlib
-import secrets
-import socket
 import time
 from pathlib import Path
 from typing import Self
 
 from tests.e2e import servers, wire
 from tests.e2e.servers import Server, counters
+from tests.ports import quiet_port
 from tests.until import PATIENCE_S
-
-# Below those that a kernel hands out: between two lives nobody else gets the port.
-_PORTS = range(20_000, 32_000)
-
-
-def quiet_port() -> int:
-    """A port that is free, and that no client is given by chance.
-
-    Not by the seed of the test: another run of the same may be under way.
-    """
-    for _ in range(100):
-        port = secrets.choice(_PORTS)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise AssertionError("no port is free")
 
 
 class Lives:
