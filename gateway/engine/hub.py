@@ -105,6 +105,11 @@ class Subscriber:
             self.stop is not None or self.channel.closed or self.channel.log.closed
         )
 
+    @property
+    def void(self) -> bool:
+        """The text that this reader began was given up, and all that there was of it is read."""
+        return self.stop is not None and self.position >= self.stop
+
     def _restarted(self, at: int) -> None:
         if self._exact and self.stop is None:
             self.stop = at

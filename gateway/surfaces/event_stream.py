@@ -60,6 +60,8 @@ class EventStream:
     ) -> None:
         """Write everything up to the terminal event, or until cut. Ends with the reader.
 
+        Where the text was given up, the last that is written says so.
+
         Raises:
             ConnectionResetError: the reader has gone.
         """
@@ -78,6 +80,8 @@ class EventStream:
                 self._pump()
                 await self._turn
                 if not self._stalled:
+                    if self.subscriber.void:
+                        self._say(self._format.void)
                     return
                 await writer.drain()
                 self._stalled = False

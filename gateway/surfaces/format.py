@@ -18,6 +18,7 @@ class Format(NamedTuple):
 
     Attributes:
         exact: it cannot say that a text begins anew (`Channel.subscribe`).
+        void: what the reader of an exact text is told last when the text was given up.
         hello: what every connection begins with.
         first: a frame before the first event, for readers who bring no cursor.
         resumable: its events have ids, so that readers who are cut off come back for the rest;
@@ -30,6 +31,7 @@ class Format(NamedTuple):
     name: str
     framer: Callable[[], Framer]
     exact: bool = False
+    void: bytes = b""
     hello: bytes = b":\n"
     first: bytes = b""
     resumable: bool = True

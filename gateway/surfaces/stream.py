@@ -12,8 +12,8 @@ from aiohttp import web
 
 from gateway import sse
 from gateway.engine.core import Ask
-from gateway.errors import Conflict, GatewayError, InvalidRequest
-from gateway.events import Completed, Delta, Event, Failed, Restarted, Usage, as_failed
+from gateway.errors import Conflict, CursorConflict, GatewayError, InvalidRequest
+from gateway.events import Completed, Delta, Event, Restarted, Usage, as_failed
 from gateway.jobs import Callback, Job, OnFailure, Start
 from gateway.log import Cursor
 from gateway.messages import Message, Request
@@ -225,7 +225,7 @@ class TextFramer:
             case Restarted():
                 self._held = ""
         failed = as_failed(event)
-        return self._rest() + _error(cursor, failed) if failed else b""
+        return self._rest() + _error(failed.code, failed.message, cursor) if failed else b""
 
     def _text(self, cursor: Cursor, text: str) -> bytes:
         if self._held:
@@ -244,14 +244,17 @@ class TextFramer:
         return sse.frame(held, id=id) if held else b""
 
 
-TEXT = Format("text", TextFramer, exact=True)
-
 _json = msgspec.json.Encoder().encode
 
 
-def _error(cursor: Cursor, failed: Failed) -> bytes:
-    told = {"code": failed.code, "message": failed.message}
-    return sse.frame(_json(told), event="error", id=str(cursor))
+def _error(code: str, message: str, cursor: Cursor | None = None) -> bytes:
+    told: StreamFault = {"code": code, "message": message}
+    return sse.frame(_json(told), event="error", id=cursor and str(cursor))
+
+
+# A reader whose text is given up hears at once what its return would be answered.
+_VOID = _error(CursorConflict.code, str(CursorConflict()))
+TEXT = Format("text", TextFramer, exact=True, void=_VOID)
 
 
 # What the workflow gets ------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import asyncio
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.sse import Decoder
@@ -247,7 +248,7 @@ async def test_what_was_forgotten_is_gone_to_its_owner_only() -> None:
 
 
 async def test_two_texts_are_never_spliced(teller: Teller) -> None:
-    """A reader of a text that is begun anew is let go, and its cursor refused from then on."""
+    """A reader of a text that is begun anew is told so; its cursor is refused from then on."""
     async with Gateway(**teller.settings) as gateway:
         teller.cuts = 1
         teller.gate.clear()
@@ -257,11 +258,18 @@ async def test_two_texts_are_never_spliced(teller: Teller) -> None:
             events = event_source.events(response)
             first = await anext(events)
             teller.gate.set()
-            assert [event async for event in events] == []
+            last = [event async for event in events]
         assert (first.data, first.id) == (b"one", "1-3")
+        refusal = {
+            "code": "CURSOR_CONFLICT",
+            "message": "The stream cannot go on from that event: read it from its start.",
+        }
+        assert [(event.event, msgspec.json.decode(event.data)) for event in last] == [
+            ("error", refusal)
+        ]
         again = {**bearer(CODE), "Last-Event-ID": first.id}
         reply = await gateway.get(f"/stream/{job_id}", **again)
-        assert (reply.status, reply.json()["error"]["code"]) == (409, "CURSOR_CONFLICT")
+        assert (reply.status, reply.json()["error"]) == (409, refusal)
         whole = await event_source.listen(gateway.session, url)
         assert event_source.text(whole) == "onetwo"
         assert {event.id.partition("-")[0] for event in whole} == {"2"}

@@ -10,11 +10,11 @@ const ADVICE = {
   limited: "Wait, or ask the gateway's owner for more.",
   busy: "Wait a little, then try again.",
   failed: "Try again, or choose another model.",
-  cancelled: "Send the request again if you still want an answer.",
+  cancelled: "Send the request again if you still want it.",
   expired: "Send the request again: it waited too long.",
   timeout: "Try again, or allow more time.",
   network: "Check the connection, then try again.",
-  protocol: "Check the gateway's address: what answers there is no gateway.",
+  protocol: "Check the gateway's address: what answers there is none.",
 } as const;
 
 const LATER = /limited|busy|expired|timeout|network/;
@@ -79,7 +79,7 @@ export async function refusal(response: Response): Promise<GatewayError> {
     code,
     status,
     field: said?.field ?? said?.param,
-    retryable: status >= 500 ? true : undefined,
+    retryable: status >= 500 || undefined,
     retryAfterMs: after > 0 ? after * 1000 : undefined,
     requestId: response.headers.get("X-Request-Id") ?? undefined,
   });

@@ -129,7 +129,7 @@ export class Line implements Connection {
       const response = await (options.fetch ?? fetch)(ask.url, {
         method,
         headers,
-        body: ask.body === undefined ? null : JSON.stringify(ask.body),
+        body: JSON.stringify(ask.body),
         signal: trial.signal,
         cache: "no-store",
         referrerPolicy: "no-referrer",

@@ -151,6 +151,7 @@ function framed({ data }: ServerEvent): Piece {
 
 /** n8n's text. */
 function plain({ event, data }: ServerEvent): Piece {
-  if (event === "error") return { error: parse(data) };
+  // The first is of a text that was given up: whoever comes again is sent to its start.
+  if (event === "error") return data.includes("CURSOR_CONFLICT") ? {} : { error: parse(data) };
   return data === "[DONE]" ? { complete: true } : { text: data };
 }

@@ -237,9 +237,13 @@ test("An answer of the ask door is whole with its finish; an error in it is thro
 });
 
 test("A workflow's text is read from its address, and its end is not taken for text.", async () => {
+  const error = { code: "CURSOR_CONFLICT", message: "Anew." };
   const gateway = new Scripted(
-    new Stream(named).write("id: 1-3\ndata: one\ndata:  [DONE]\n\n").end(),
-    json(409, { ok: false, error: { code: "CURSOR_CONFLICT", message: "Anew." } }),
+    new Stream(named)
+      .write("id: 1-3\ndata: one\ndata:  [DONE]\n\n")
+      .write(`event: error\ndata: ${JSON.stringify(error)}\n\n`)
+      .end(),
+    json(409, { ok: false, error }),
     new Stream(named).write("id: 2-3\ndata: two\n\nid: 2-6\ndata: [DONE]\n\n"),
   );
   const url = `http://gateway/stream/${ID}?access_token=of-the-link`;
