@@ -1,6 +1,7 @@
 /** The gateway itself, as a process of its own with a folder of its own, and its simulated model. */
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
 import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -28,13 +29,21 @@ export interface GatewaySettings {
   apps?: Record<string, unknown>;
 }
 
-/** A port that nobody listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return (address as { port: number }).port;
+/**
+ * A port that nobody listens on, and that no client is given by chance: it lies below those that
+ * a kernel hands out. Chance is not the test's own: another run of the same may be under way.
+ */
+async function quietPort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(20_000, 32_000);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) =>
+      server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true)),
+    );
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 export class Gateway {
@@ -71,7 +80,7 @@ export class Gateway {
       [ADMIN_CODE]: { name: "owner", ...may, admin: true },
     };
     await writeFile(join(folder, "conf", "apps.json"), JSON.stringify({ app_codes }));
-    const gateway = new Gateway(folder, await freePort(), environ);
+    const gateway = new Gateway(folder, await quietPort(), environ);
     await gateway.run();
     return gateway;
   }
