@@ -181,9 +181,29 @@ class RateLimited(GatewayError):
 
 
 class Unavailable(GatewayError):
+    """The gateway cannot do this now, and says when it is worth another try.
+
+    Attributes:
+        again_s: when that is, where nobody knows better.
+    """
+
     code = "UNAVAILABLE"
     status = 503
     default = "The gateway cannot take this now."
+    again_s: ClassVar[float] = 5.0
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        field: str | None = None,
+        retryable: bool = True,
+        retry_after_s: float | None = None,
+    ) -> None:
+        """Say what the gateway cannot do now."""
+        if retry_after_s is None:
+            retry_after_s = self.again_s
+        super().__init__(message, field=field, retryable=retryable, retry_after_s=retry_after_s)
 
 
 class QueueFull(Unavailable):
@@ -199,6 +219,7 @@ class Draining(Unavailable):
 class StoreUnavailable(Unavailable):
     code = "STORE_UNAVAILABLE"
     default = "The gateway's store cannot be reached."
+    again_s = 1.0
 
 
 class StoreFull(StoreUnavailable):
@@ -207,6 +228,7 @@ class StoreFull(StoreUnavailable):
     code = "STORE_FULL"
     status = 507
     default = "The gateway's disk is nearly full."
+    again_s = 30.0
 
 
 class ProviderError(GatewayError):

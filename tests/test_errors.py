@@ -40,7 +40,19 @@ def test_every_error_explains_itself(name: str) -> None:
     """An error raised without a text still has a sentence for the caller."""
     error = getattr(errors, name)()
     assert str(error) == error.default != GatewayError.default
-    assert (error.field, error.retry_after_s) == (None, None)
+    assert error.field is None
+
+
+@pytest.mark.parametrize("name", [name for name, *_ in tree()])
+def test_whoever_is_sent_away_for_now_hears_for_how_long(name: str) -> None:
+    """What the gateway cannot do now is always worth another try, at a time that it says."""
+    error = getattr(errors, name)()
+    again_s = getattr(error, "again_s", None)
+    assert (error.retryable, error.retry_after_s) == (
+        isinstance(error, Unavailable | RateLimited),
+        again_s,
+    )
+    assert (again_s is not None) is isinstance(error, Unavailable)
 
 
 def test_an_error_carries_what_the_caller_can_act_on() -> None:

@@ -193,7 +193,7 @@ class Core:
             Conflict: the idempotency key belongs to another request.
         """
         if self.draining:
-            raise Draining(retryable=True, retry_after_s=5)
+            raise Draining
         now = self._now()
         job = ask.job(
             jobs.new_job_id(now, self._new_uuid),

@@ -108,7 +108,7 @@ class Queue(asyncio.PriorityQueue[Ticket]):
             QueueFull: `retry_after_s` is the time in which a place should come free.
         """
         if not self.has_room():
-            raise QueueFull(retryable=True, retry_after_s=max(1.0, self.estimate_s(1)))
+            raise QueueFull(retry_after_s=max(1.0, self.estimate_s(1)))
         self.hold()
 
     def hold(self) -> None:

@@ -10,7 +10,6 @@ from gateway.errors import StoreFull
 SIZE_BYTES = 64 * 1024 * 1024
 # Of a file system that cannot set room aside by itself, so much is filled at a time.
 _CHUNK = bytes(1024 * 1024)
-_RETRY_AFTER_S = 30.0
 
 
 def free_bytes(folder: Path) -> int:
@@ -65,7 +64,7 @@ class Ballast:
         """
         self.take()
         if not self._held() or self._free(self._path.parent) < self._size_bytes:
-            raise StoreFull(retryable=True, retry_after_s=_RETRY_AFTER_S)
+            raise StoreFull
 
     @property
     def low(self) -> bool:

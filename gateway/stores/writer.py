@@ -21,7 +21,6 @@ Work = Callable[[apsw.Connection], T]
 
 # Operations that share a transaction at most.
 _MOST = 2_000
-_RETRY_AFTER_S = 1.0
 
 # What the disk does to a database; everything else is a mistake in the program.
 _OUTAGES = (
@@ -143,7 +142,7 @@ class Writer:
 
 def unavailable(error: apsw.Error | None = None) -> StoreUnavailable:
     """What a caller is told where the database cannot do its work."""
-    told = StoreUnavailable(retryable=True, retry_after_s=_RETRY_AFTER_S)
+    told = StoreUnavailable()
     told.__cause__ = error
     return told
 

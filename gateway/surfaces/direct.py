@@ -168,7 +168,7 @@ class Direct:
             await over(channel)
             ended = channel.ended
         if ended is None or ended.outcome is None:
-            raise Draining(retryable=True, retry_after_s=5)
+            raise Draining
         error = failure(ended.outcome.terminal)
         if error is not None:
             raise error

@@ -203,7 +203,7 @@ class Overviews:
             Unavailable: too many watch.
         """
         if self._watchers >= _MOST_WATCHERS:
-            raise Unavailable("Too many watch.", retryable=True, retry_after_s=5)
+            raise Unavailable("Too many watch.")
         self._watchers += 1
         try:
             frame = await self._newest()

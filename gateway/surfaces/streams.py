@@ -216,7 +216,7 @@ class Streams:
     def _room(self, tenant: str) -> "_Room":
         bounds, open_now = self.bounds, self._by_tenant
         if open_now.total() >= bounds.most or open_now[tenant] >= bounds.most_per_tenant:
-            raise Unavailable("Too many streams are open.", retryable=True, retry_after_s=5)
+            raise Unavailable("Too many streams are open.")
         return _Room(self._by_tenant, tenant)
 
     def _watch(self, stream: EventStream, request: web.Request, visit: "_Visit") -> None:

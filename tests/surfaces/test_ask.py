@@ -114,6 +114,7 @@ async def test_an_answer_under_way_when_the_gateway_stops_is_refused() -> None:
         await gateway.core.stop()
         reply = await answer
         assert (reply.status, reply.json()["error"]["type"]) == (503, "server_error")
+        assert reply.headers["Retry-After"] == "5"
 
 
 @pytest.mark.parametrize("stream", [False, True])

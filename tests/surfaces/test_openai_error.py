@@ -96,6 +96,15 @@ async def test_a_provider_over_its_limit_is_429(
     }  # fmt: skip
 
 
+async def test_a_request_that_waited_too_long_may_come_again() -> None:
+    """503 with Retry-After, as for a full queue."""
+    async with Gateway(WORKERS=1, QUEUE_TIMEOUT=0.05) as gateway:
+        await gateway.published(await gateway.queue(STUCK), 3)
+        reply = await gateway.post(PATH, asking(), **ME)
+        assert (reply.status, reply.json()["error"]["code"]) == (503, "unavailable")
+        assert (reply.headers["Retry-After"], "X-Should-Retry" in reply.headers) == ("5", False)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_job_cancelled_elsewhere_ends_its_answer(gateway: Gateway, stream: bool) -> None:
     """409, which is not to be tried again; in mid-stream an error object."""
