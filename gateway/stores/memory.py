@@ -1,8 +1,9 @@
 """A store in this process's memory: fast, and gone with the process."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from heapq import nsmallest
+from heapq import heappop, heappush, nsmallest
 from itertools import islice
 
 import msgspec
@@ -20,9 +21,12 @@ from gateway.stores import MOST_FORMER, Batch
 from gateway.stores.usage import Sums, first_kept
 from gateway.webhooks import Delivery, DeliveryState
 
+# Jobs forgotten before others have their turn.
+_STEP = 100
+
 
 class MemoryStore:
-    """Dictionaries. Each method runs without a pause, which is what makes it atomic."""
+    """Dictionaries. Each method but `prune` runs without a pause, which makes it atomic."""
 
     durable = False
 
@@ -33,6 +37,10 @@ class MemoryStore:
         self._logs: dict[str, EventLog] = {}
         self._keys: dict[str, str] = {}
         self._sums = Sums()
+        # A heap of jobs by their ends; some may have been forgotten since.
+        self._ended: list[Place] = []
+        # Ids of those that have been kept beyond their time, for the sake of a callback.
+        self._overdue: dict[str, None] = {}
         # Whose the jobs were that have been pruned, the oldest first.
         self._former: OrderedDict[str, Owner] = OrderedDict()
         self._deliveries: dict[str, Delivery] = {}
@@ -94,6 +102,7 @@ class MemoryStore:
             return None
         job = self._jobs[job_id] = jobs.finish(job, outcome, now)
         self._sums.add(job)
+        heappush(self._ended, Place(now, job_id))
         self._extend(rest)
         delivery = self._deliveries.get(job_id)
         if delivery is not None:
@@ -179,19 +188,20 @@ class MemoryStore:
         return over
 
     async def prune(self, before: float, dead_before: float) -> list[tuple[str, Owner]]:
-        gone = [
-            (job.id, job.owner)
-            for job in self._jobs.values()
-            if job.finished_at is not None
-            and job.finished_at < before
-            and job.id not in self._pending
-            and (job.finished_at < dead_before or job.id not in self._dead)
-        ]
-        for job_id, owner in gone:
-            self._forget(job_id)
-            self._former[job_id] = owner
-        while len(self._former) > MOST_FORMER:
-            self._former.popitem(last=False)
+        """As the protocol says, in several steps, each of which is atomic by itself."""
+        while self._ended and self._ended[0].at < before:
+            self._overdue[heappop(self._ended).id] = None
+        gone = []
+        for number, job_id in enumerate(tuple(self._overdue), 1):
+            job = self._jobs.get(job_id)
+            if job is None or not self._is_owing(job, dead_before):
+                self._overdue.pop(job_id, None)
+                if job is not None:
+                    gone.append((job_id, job.owner))
+                    self._forget(job_id)
+                    self._remember(job_id, job.owner)
+            if number % _STEP == 0:
+                await asyncio.sleep(0)
         self._sums.prune(first_kept(before))
         return gone
 
@@ -202,6 +212,16 @@ class MemoryStore:
         """The places of jobs, from the highest down."""
         least = None if since is None else Place(since, "")
         return self._places.irange(least, top, inclusive=(True, False), reverse=True)
+
+    def _is_owing(self, job: Job, dead_before: float) -> bool:
+        """A callback of it is on its way, or may be wanted again."""
+        dead = job.id in self._dead and (job.finished_at or 0.0) >= dead_before
+        return dead or job.id in self._pending
+
+    def _remember(self, job_id: str, owner: Owner) -> None:
+        self._former[job_id] = owner
+        if len(self._former) > MOST_FORMER:
+            self._former.popitem(last=False)
 
     def _is_over(self, job_id: str) -> bool:
         job = self._jobs.get(job_id)

@@ -1,6 +1,7 @@
 """Conversations in this process's memory: fast, and gone with the process."""
 
 from collections import Counter, OrderedDict, defaultdict
+from itertools import chain, takewhile
 
 from gateway.conversations import Conversation, Summary, Turn
 from gateway.history import Place
@@ -57,8 +58,12 @@ class MemoryConversations:
         return self._delete([each for each in kept if each.owner == owner])
 
     async def prune(self, before: float) -> int:
-        kept = [each for tenant in self._kept.values() for each in tenant.values()]
-        return self._delete([each for each in kept if each.updated_at < before])
+        # Those that may stay are not looked at.
+        rested = [
+            takewhile(lambda each: each.updated_at < before, kept.values())
+            for kept in self._kept.values()
+        ]
+        return self._delete([*chain.from_iterable(rested)])
 
     async def recent(
         self, tenant: str, user: str | None, before: Place | None, limit: int

@@ -1,5 +1,7 @@
 """The memory store keeps every promise that a store makes."""
 
+import asyncio
+
 import pytest
 
 from gateway.stores import MOST_FORMER
@@ -41,6 +43,18 @@ async def test_whose_pruned_jobs_were_is_known_of_the_latest() -> None:
     await store.prune(NOW + 1e6, NOW + 1e6)
     found = [await store.former(job.id) is not None for job in jobs[:4]]
     assert found == [False, False, True, True]
+
+
+async def test_while_many_are_forgotten_others_have_their_turn() -> None:
+    """Also to forget one of those: it is counted once."""
+    store = MemoryStore()
+    jobs = [await ended(store, NOW + number) for number in range(1_000)]
+    pruning = asyncio.create_task(store.prune(NOW + 1e6, NOW + 1e6))
+    await asyncio.sleep(0)
+    assert (await store.get(jobs[0].id), await store.get(jobs[-1].id)) == (None, jobs[-1])
+    assert await store.forget([jobs[-1].id]) == [jobs[-1].id]
+    assert await pruning == [(job.id, job.owner) for job in jobs[:-1]]
+    assert await store.prune(NOW + 1e6, NOW + 1e6) == []
 
 
 def test_it_says_that_it_forgets() -> None:
