@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from heapq import heappop, heappush, nsmallest
+from heapq import heappop, heappush
 from itertools import islice
 
 import msgspec
@@ -46,6 +46,8 @@ class MemoryStore:
         self._deliveries: dict[str, Delivery] = {}
         # Those of them that are pending: few, beside all that were made.
         self._pending: dict[str, Delivery] = {}
+        # When these are due.
+        self._due: SortedList[Place] = SortedList()
         # Job ids of those that were given up.
         self._dead: set[str] = set()
 
@@ -131,8 +133,8 @@ class MemoryStore:
         return [job for job in self._jobs.values() if not job.state.final]
 
     async def due(self, now: float, limit: int) -> list[Delivery]:
-        due = [delivery for delivery in self._pending.values() if delivery.next_at <= now]
-        return nsmallest(limit, due, key=lambda delivery: delivery.next_at)
+        soonest = islice(self._due, limit)
+        return [self._pending[place.id] for place in soonest if place.at <= now]
 
     async def record(self, delivery: Delivery) -> bool:
         if delivery.job_id not in self._deliveries:
@@ -232,21 +234,26 @@ class MemoryStore:
         del self._logs[job_id]
         self._places.remove(Place(job.created_at, job.id))
         self._deliveries.pop(job_id, None)
-        self._pending.pop(job_id, None)
+        self._settle(job_id)
         self._dead.discard(job_id)
         if job.idempotency_key is not None:
             del self._keys[job.idempotency_key]
 
     def _keep(self, delivery: Delivery) -> None:
         self._deliveries[delivery.job_id] = delivery
+        self._settle(delivery.job_id)
         if delivery.state is DeliveryState.PENDING:
             self._pending[delivery.job_id] = delivery
-        else:
-            self._pending.pop(delivery.job_id, None)
+            self._due.add(Place(delivery.next_at, delivery.job_id))
         if delivery.state is DeliveryState.DEAD:
             self._dead.add(delivery.job_id)
         else:
             self._dead.discard(delivery.job_id)
+
+    def _settle(self, job_id: str) -> None:
+        pending = self._pending.pop(job_id, None)
+        if pending is not None:
+            self._due.remove(Place(pending.next_at, job_id))
 
     def _extend(self, batch: Batch) -> None:
         self._logs[batch.job_id].extend(batch.first.attempt, batch.events)

@@ -52,8 +52,9 @@ async def test_a_killed_provider_that_comes_back_is_asked_again(
             line.target = front.origin
             doomed.send(signal.SIGKILL)
             assert doomed.ended() == -signal.SIGKILL
-            for frames in await asyncio.gather(*reading):
-                # Cut without an end: its attempt is lost.
+            for *frames, last in await asyncio.gather(*reading):
+                # Its attempt is lost, and it is told so.
+                assert (last.event, "CURSOR_CONFLICT" in last.data) == ("error", True)
                 assert prompt.startswith("".join(frame.data for frame in frames))
             for reader in readers:
                 assert reader.last_id.startswith("1-")
