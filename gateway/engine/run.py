@@ -83,6 +83,7 @@ class Run:
         self.ended = asyncio.Event()
         self.due = inf
         self._task: asyncio.Task[object] | None = None
+        self._look_s = inf
         self._timer: asyncio.TimerHandle | None = None
         # How often a model was asked in this attempt.
         self._asks = 0
@@ -136,14 +137,15 @@ class Run:
 
     # -- stopping -----------------------------------------------------------------------------
 
-    def attend(self, task: "asyncio.Task[object]", look_at: float) -> None:
+    def attend(self, task: "asyncio.Task[object]", look_s: float) -> None:
         """`task` is streaming for this run from now on, and may be cancelled for it.
 
         Args:
-            look_at: loop time before which `due` is never moved.
+            look_s: `due` is never moved to a time that is nearer than this.
         """
         self._task = task
-        self._timer = task.get_loop().call_at(min(look_at, self.latest), self._look)
+        self._look_s = look_s
+        self._look()
 
     def leave(self) -> None:
         """Nobody streams for this run any more."""
@@ -155,10 +157,10 @@ class Run:
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
-        due = min(self.due, self.latest)
+        now, due = loop.time(), min(self.due, self.latest)
         # The loop may fire a timer early by its clock's resolution.
-        if due > loop.time() + 0.001:
-            self._timer = loop.call_at(due, self._look)
+        if due > now + 0.001:
+            self._timer = loop.call_at(min(due, now + self._look_s), self._look)
         else:
             self._timer = None
             self.time_out(whole=self.latest <= self.due)

@@ -239,9 +239,9 @@ class Workers:
         """
         task = asyncio.current_task(self._loop)
         if task is not None and not run.interrupted():
-            now = self._loop.time()
-            run.due = now + self._timeouts.first_token_s
-            run.attend(task, now + min(self._timeouts.first_token_s, self._timeouts.token_s))
+            first_s, silence_s = self._timeouts.first_token_s, self._timeouts.token_s
+            run.due = self._loop.time() + first_s
+            run.attend(task, min(first_s, silence_s))
             self._pace.streams += 1
             try:
                 return await self._publish(run, leg)
@@ -267,6 +267,10 @@ class Workers:
         async with aclosing(leg.provider.stream(request, leg.model.upstream)) as outputs:
             async for arrived in outputs:
                 now = time()
+                if not arrived:
+                    # It is at work: more time, also before the first token.
+                    run.due = max(run.due, now + silence_s)
+                    continue
                 if pulse is not None:
                     pulse(now, len(arrived))
                 if run.first_token_at is not None:

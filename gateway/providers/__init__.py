@@ -19,8 +19,9 @@ class Provider(Protocol):
 
         Usage, where it is known, follows the last text and call.
 
-        Each list is what one read brought, never empty. The consumer may take its time
-        between two: what arrives meanwhile comes in the next list.
+        Each list is what one read brought; an empty one says that the model is at work on what
+        is told later, such as the arguments of a call. The consumer may take its time between
+        two: what arrives meanwhile comes in the next list.
 
         No retries, no time-outs but the connection's own: both are the worker's. Ending the
         generator early (`aclose`, or cancelling the task that awaits it) closes the upstream

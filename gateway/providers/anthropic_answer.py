@@ -88,6 +88,7 @@ class Translator(Translation):
             event = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             event = decode_leniently(data, _Event)
+        self.at_work = self.at_work or event.type != "ping"
         said = event.delta
         if said is None or event.type != "content_block_delta":
             self._gather(data)

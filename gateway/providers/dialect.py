@@ -129,6 +129,7 @@ class Translator(Translation):
             self._read_rarities(chunk.x_groq)
         if not chunk.choices:
             return None
+        self.at_work = True
         choice = chunk.choices[0]
         if choice.finish_reason:
             self._finish = choice.finish_reason

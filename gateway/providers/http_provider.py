@@ -147,6 +147,7 @@ async def read(
         try:
             while not translation.done and (chunk := await content.readany()):
                 outputs: list[Output] = []
+                translation.at_work = False
                 try:
                     for data in decoder.data(chunk):
                         if (delta := translation.feed(data)) is not None:
@@ -165,6 +166,8 @@ async def read(
                     yield outputs
                     if transport is not None:
                         transport.resume_reading()
+                elif translation.at_work and not translation.done:
+                    yield outputs
         except (aiohttp.ClientError, OSError, EventTooLarge) as error:
             _log.warning("provider_stream_broke", error=type(error).__name__)
             raise ProviderError(BROKEN, retryable=True) from None

@@ -30,9 +30,10 @@ class Translation(ABC):
 
     Attributes:
         done: the provider said that this was all; nothing can follow.
+        at_work: something of the answer came, be it nothing to tell yet; the reader unsets it.
     """
 
-    __slots__ = ("_bytes", "_calls", "_finish", "_finishes", "_half", "done")
+    __slots__ = ("_bytes", "_calls", "_finish", "_finishes", "_half", "at_work", "done")
 
     def __init__(self, finishes: Mapping[str, str]) -> None:
         """Begin with nothing said.
@@ -41,6 +42,7 @@ class Translation(ABC):
             finishes: the provider's own words for the end, in OpenAI's.
         """
         self.done = False
+        self.at_work = False
         self._finishes = finishes
         self._bytes = 0
         # Why the answer ended, as the provider has it.

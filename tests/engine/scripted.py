@@ -7,8 +7,8 @@ from gateway.events import Completed, Delta, ToolCall, Usage
 from gateway.messages import Request
 from gateway.providers import Output
 
-# A number of seconds to wait, something to say, or an error to fail with.
-Step = float | Delta | ToolCall | Usage | Completed | Exception
+# A number of seconds to wait, something to say, an error to fail with, or no more than a sign.
+Step = float | Delta | ToolCall | Usage | Completed | Exception | None
 Play = Sequence[Step]
 
 FOREVER = 1e9
@@ -49,6 +49,9 @@ class Scripted:
             # What comes without a wait in between comes in one read.
             arrived: list[Output] = []
             for step in plays[min(count, len(plays) - 1)]:
+                if step is None:
+                    yield []
+                    continue
                 if not isinstance(step, Exception | float | int):
                     arrived.append(step)
                     continue

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.engine import run
+from gateway.engine.bounds import Timeouts
 from gateway.errors import ProviderError
 from gateway.events import Completed, Delta, Event, Failed, Restarted, Routed, Started, Usage
 from gateway.jobs import OnFailure, State
@@ -13,6 +14,8 @@ from tests.engine.virtual_clock import jumping
 SILENT = Failed(code="TIMEOUT", message="The AI service stopped answering.", retryable=True)
 TOO_LONG = Failed(code="TIMEOUT", message="The answer took too long.", retryable=True)
 TOKEN = Delta(text="tick ")
+# A sign that the model is at work.
+SIGN = None
 
 
 @pytest.mark.parametrize(
@@ -22,6 +25,9 @@ TOKEN = Delta(text="tick ")
         pytest.param([29.9, TOKEN, 19.9, TOKEN, Completed()], 49.8, Completed(), id="just in time"),
         pytest.param([29.9, TOKEN, FOREVER], 49.9, SILENT, id="no second token"),
         pytest.param([TOKEN, 19.9, TOKEN, 5.0, TOKEN, FOREVER], 44.9, SILENT, id="no last token"),
+        pytest.param([29.9, SIGN, 19.9, SIGN, FOREVER], 69.8, SILENT, id="no sign any more"),
+        pytest.param([5.0, SIGN, FOREVER], 30.0, SILENT, id="a sign shortens nothing"),
+        pytest.param([TOKEN, *[15.0, SIGN] * 9, TOKEN, FOREVER], 155.0, SILENT, id="a long call"),
         pytest.param([TOKEN, 19.0] * 99, 300.0, TOO_LONG, id="no end"),
         pytest.param([TOKEN, 15.0] * 20, 300.0, TOO_LONG, id="silent as the time is over"),
     ],
@@ -35,6 +41,15 @@ async def test_a_provider_is_cut_off_in_time(play: Play, ends_at: float, termina
         assert events[-1] == terminal
         assert rig.at() == pytest.approx(ends_at, abs=0.01)
         assert rig.provider.streaming == 0
+
+
+@jumping
+async def test_a_short_silence_is_noticed_after_a_long_wait_for_the_first_token() -> None:
+    """The time for the next token begins with the first, however much was left for that."""
+    bounds = {"timeouts": Timeouts(first_token_s=60.0, token_s=5.0, whole_s=300.0)}
+    async with Rig(a=[[6.0, TOKEN, FOREVER]], bounds=bounds) as rig:
+        assert (await rig.events(await rig.submit()))[-1] == SILENT
+        assert rig.at() == pytest.approx(11.0, abs=0.01)
 
 
 @jumping
