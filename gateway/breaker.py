@@ -1,8 +1,9 @@
 """When a model that keeps failing is asked again. Pure: the caller brings the time.
 
 A burst of failures is one piece of news, so a model is spared only when it has failed several
-times over some seconds, without an answer between. Then nobody asks it for a pause; after that
-one call, the probe, finds out whether it is back, and if not the next pause is longer.
+times over some seconds, without an answer between. Then nobody who can ask another asks it for
+a pause; after that one call, the probe, finds out whether it is back, and if not the next pause
+is longer.
 """
 
 from typing import Literal
@@ -46,13 +47,12 @@ class Breaker:
         """Let a call through: None, or the mark that makes it the probe.
 
         Raises:
-            ProviderSpared: the model is not to be asked; when to come back is in it.
+            ProviderSpared: the model is not to be asked.
         """
         if not self.open:
             return None
         if now < self._until or self._probe is not None:
-            wait_s = self._until - now if now < self._until else self._pause_s
-            raise ProviderSpared(retryable=True, retry_after_s=wait_s)
+            raise ProviderSpared
         self._probe = object()
         return self._probe
 

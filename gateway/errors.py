@@ -250,7 +250,7 @@ class ProviderRateLimited(ProviderError):
 
 
 class ProviderSpared(ProviderError):
-    """The gateway did not ask: the model failed so often that it is left alone for a while."""
+    """The model failed so often that another is asked in its place. Never told to a caller."""
 
     default = "The AI service keeps failing, and is not asked for the moment."
 

@@ -5,7 +5,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from random import Random
 
-from gateway.errors import ProviderError, ProviderSpared
+from gateway.errors import ProviderError
 
 # Servers at large write whole seconds; some providers, parts of them.
 _SECONDS = re.compile(r"\d{1,9}(\.\d+)?", re.ASCII)
@@ -15,6 +15,8 @@ TRIES = 4
 
 _FIRST_S = 0.25
 _MOST_S = 10.0
+# What a model may ask to wait while another could be asked.
+_PATIENT_S = 5.0
 
 
 def delay_s(tries: int, error: ProviderError, rng: Random) -> float:
@@ -34,11 +36,13 @@ def may_retry(tries: int, error: ProviderError, *, last_model: bool) -> bool:
     """The same model may be asked again.
 
     A provider that says when to come back is taken at its word for as long as the job may
-    take, if there is no other model to ask. A model that is spared is not waited for if there is.
+    take, if there is no other model to ask; if there is, for some seconds.
     """
-    if not error.retryable or (isinstance(error, ProviderSpared) and not last_model):
+    if not error.retryable:
         return False
-    return tries < TRIES or (last_model and error.rate_limited)
+    if last_model:
+        return tries < TRIES or error.rate_limited
+    return tries < TRIES and (error.retry_after_s or 0.0) <= _PATIENT_S
 
 
 def retry_after_s(header: str | None, now: float) -> float | None:

@@ -24,13 +24,13 @@ def opened() -> Breaker:
     return breaker
 
 
-def wait_s(breaker: Breaker, now: float) -> float | None:
-    """How long the next call is told to wait; None if it may pass."""
+def spares(breaker: Breaker, now: float) -> bool:
+    """The next call may not pass."""
     try:
-        breaker.admit(now)
-    except ProviderSpared as spared:
-        return spared.retry_after_s
-    return None
+        breaker.left(breaker.admit(now))
+    except ProviderSpared:
+        return True
+    return False
 
 
 @given(st.lists(st.floats(0, SPAN_S, exclude_max=True), max_size=50))
@@ -53,7 +53,9 @@ def test_failures_over_some_time_open_it() -> None:
     breaker = Breaker()
     news = [breaker.failed(float(at), None) for at in range(FAILURES + 2)]
     assert news == [False] * (FAILURES - 1) + [True, False, False]
-    assert wait_s(breaker, FAILURES - 1) == FIRST_PAUSE_S
+    began = float(FAILURES - 1)
+    assert spares(breaker, began + FIRST_PAUSE_S - 0.01)
+    assert not spares(breaker, began + FIRST_PAUSE_S)
 
 
 def test_it_says_how_it_stands() -> None:
@@ -70,23 +72,19 @@ def test_it_says_how_it_stands() -> None:
 def test_a_pause_ends_with_one_probe() -> None:
     """Until its end nobody passes; then one does, and the others wait for its news."""
     breaker = opened()
-    assert [wait_s(breaker, at) for at in (0.0, 0.75)] == [1.0, 0.25]
+    assert [spares(breaker, at) for at in (0.0, 0.75)] == [True, True]
     mark = breaker.admit(1.0)
     assert mark is not None
-    assert [wait_s(breaker, at) for at in (1.0, 50.0)] == [FIRST_PAUSE_S] * 2
+    assert [spares(breaker, at) for at in (1.0, 50.0)] == [True, True]
 
 
 def test_pauses_grow_to_the_longest() -> None:
     """Each probe that fails doubles the pause."""
     breaker, now = opened(), 0.0
-    pauses = []
-    for _ in range(6):
-        pause = wait_s(breaker, now)
-        assert pause is not None
-        pauses.append(pause)
-        now += pause
+    for pause_s in (1.0, 2.0, 4.0, 8.0, LONGEST_PAUSE_S, LONGEST_PAUSE_S):
+        assert spares(breaker, now + pause_s - 0.01)
+        now += pause_s
         assert breaker.failed(now, breaker.admit(now))
-    assert pauses == [1.0, 2.0, 4.0, 8.0, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
 
 
 def test_a_probe_without_news_makes_room_for_another() -> None:
@@ -100,13 +98,13 @@ def test_calls_from_before_the_pause_change_nothing() -> None:
     """They fail late, or are left: the pause and the probe stay."""
     breaker = opened()
     breaker.failed(0.5, None)
-    assert wait_s(breaker, 0.5) == 0.5
+    assert spares(breaker, 0.99)
     mark = breaker.admit(1.0)
     breaker.failed(1.5, None)
     breaker.failed(1.5, object())
     breaker.left(None)
     breaker.left(object())
-    assert wait_s(breaker, 1.5) == FIRST_PAUSE_S
+    assert spares(breaker, 50.0)
     assert breaker.failed(1.5, mark)
 
 

@@ -10,7 +10,6 @@ from gateway.errors import (
     ProviderError,
     ProviderRateLimited,
     ProviderRefused,
-    ProviderSpared,
     ProviderTimeout,
 )
 from gateway.retries import TRIES, delay_s, may_retry, retry_after_s
@@ -64,7 +63,6 @@ def test_only_what_may_pass_is_tried_again(
     [
         (ProviderError(retryable=True), True, False),
         (ProviderError(retryable=True), False, False),
-        (ProviderSpared(retryable=True), True, False),
         (ProviderRateLimited(retryable=True), False, False),
         (ProviderRateLimited(retryable=True), True, True),
     ],
@@ -77,10 +75,12 @@ def test_the_last_model_over_its_limit_is_waited_for(
     assert may_retry(1000, error, last_model=last_model) is allowed
 
 
-def test_a_spared_model_is_waited_for_if_it_is_the_last() -> None:
-    """Where there is another, that one is asked at once."""
-    spared = ProviderSpared(retryable=True, retry_after_s=3)
-    assert [may_retry(1, spared, last_model=last) for last in (True, False)] == [True, False]
+@pytest.mark.parametrize("asked_s", [None, 4.0, 6.0, 3600.0])
+def test_a_long_wait_is_for_the_last_model(asked_s: float | None) -> None:
+    """Where there is another, that one is asked instead."""
+    full = ProviderRateLimited(retryable=True, retry_after_s=asked_s)
+    allowed = [may_retry(1, full, last_model=last) for last in (True, False)]
+    assert allowed == [True, asked_s is None or asked_s < 5.0]
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,24 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         own = owner.tenant == self.tenant.name
         return own and (not self.proven or owner.user == self.user)
 
+    def joined(self, other: "Principal") -> "Principal":
+        """Who holds the credentials of both: the narrower of the two.
+
+        Raises:
+            Unauthenticated: they are of two apps, or each is narrower than its app in its own way.
+        """
+        if self.tenant.name != other.tenant.name:
+            raise Unauthenticated("The credentials are of different apps.")
+        if other == self or not other._narrow:
+            return self
+        if not self._narrow:
+            return other
+        raise Unauthenticated("The credentials are of different callers.")
+
+    @property
+    def _narrow(self) -> bool:
+        return self.proven or self.job_id is not None
+
 
 class Auth:
     """Checks credentials. Needs no store; knows the apps, which may be replaced."""

@@ -29,14 +29,17 @@ class Sparing:
         self._time = time
         self._breakers: dict[tuple[str, str], Breaker] = {}
 
-    def guard(self, model: Model) -> "_Guard":
+    def guard(self, model: Model, *, last: bool) -> "_Guard":
         """Ask the model inside a block of this; a failure that leaves it is remembered.
+
+        Args:
+            last: there is no other to ask instead, so that nothing is won by sparing this one.
 
         Raises:
             ProviderSpared: the model is not to be asked; the block is not entered.
         """
         breaker = self._breakers.get((model.provider, model.upstream))
-        mark = None if breaker is None else breaker.admit(self._time())
+        mark = None if breaker is None or last else breaker.admit(self._time())
         return _Guard(self, model, breaker, mark)
 
     def answered(self, model: Model) -> None:

@@ -201,8 +201,8 @@ class Workers:
         try:
             if run.leg >= len(run.legs):
                 raise ProviderError("No provider is configured for this model.")
-            leg = run.legs[run.leg]
-            with nullcontext() if run.interrupted() else self.sparing.guard(leg.model):
+            leg, last = run.legs[run.leg], run.leg + 1 == len(run.legs)
+            with nullcontext() if run.interrupted() else self.sparing.guard(leg.model, last=last):
                 if not await self._turn(run, leg):
                     return False
                 terminal = await self._stream(run, leg)

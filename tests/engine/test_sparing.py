@@ -2,10 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from gateway.catalog import Model
 from gateway.engine.sparing import Sparing
-from gateway.errors import ProviderError, ProviderRefused, ProviderSpared
-from gateway.events import Completed, Failed
+from gateway.errors import ProviderError, ProviderRefused
+from gateway.events import Completed
 from gateway.jobs import State
 from tests.engine.rig import Rig
 from tests.engine.scripted import FOREVER, HELLO, Play
@@ -29,14 +31,14 @@ async def broken(rig: Rig, *, at: float) -> None:
 @jumping
 async def test_a_spared_model_is_not_asked() -> None:
     """While it fails a job a second comes; after some seconds it is asked now and then only."""
-    async with Rig(a=[BROKEN]) as rig:
+    async with Rig(a=[BROKEN], b=[HELLO]) as rig:
         jobs = []
         for _ in range(60):
-            jobs.append(await rig.submit("a"))
+            jobs.append(await rig.submit("a", fallback_models=("b",)))
             await asyncio.sleep(1.0)
         states = {(await rig.ended(job)).state for job in jobs}
         asked = calls(rig, "a")
-    assert states == {State.ERROR}
+    assert states == {State.COMPLETED}
     assert len([at for at in asked if at < 5.0]) > 5
     # Pauses of 1, 2, 4, 8 and then 10 seconds.
     assert len([at for at in asked if at >= 6.0]) <= 10
@@ -56,33 +58,18 @@ async def test_a_fallback_answers_at_once() -> None:
 
 
 @jumping
-async def test_without_a_fallback_it_is_waited_for() -> None:
-    """The job takes no slot while it waits, and is answered when the model is back."""
-    async with Rig(a=[*[BROKEN] * 8, HELLO], b=[HELLO]) as rig:
-        await broken(rig, at=4.0)
-        waiting = [await rig.submit("a") for _ in range(5)]
-        await settle()
-        assert rig.core.active_workers == 0
-        assert (await rig.ended(await rig.submit("b"))).state is State.COMPLETED
-        assert {(await rig.ended(job)).state for job in waiting} == {State.COMPLETED}
-
-
-@jumping
-async def test_it_is_said_why_nobody_was_asked() -> None:
-    """A job that meets only pauses ends with an error that says so, in less than its time."""
+async def test_without_a_fallback_it_is_asked_as_ever() -> None:
+    """Nothing is won by sparing it: whoever comes when it is back is answered, all at once."""
     async with Rig(a=[BROKEN]) as rig:
-        while not any(line["event"] == "model_spared" for line in rig.logs):
-            await rig.ended(await rig.submit("a"))
-        others = [await rig.submit("a") for _ in range(20)]
-        ends = [(await rig.events(job))[-1] for job in others]
-        spared = Failed(
-            code="AI_SERVICE_ERROR",
-            message=str(ProviderSpared()),
-            retryable=True,
-            retry_after_s=8.0,
-        )
-        assert spared in ends
-        assert rig.at() < 60.0
+        await broken(rig, at=8.0)
+        failed = len(calls(rig, "a"))
+        slow = [1.0, *HELLO]
+        rig.serve({"a": [*[BROKEN] * failed, slow]})
+        began = rig.at()
+        jobs = [await rig.submit("a") for _ in range(5)]
+        assert {(await rig.ended(job)).state for job in jobs} == {State.COMPLETED}
+        # Two workers for five jobs.
+        assert rig.at() - began == pytest.approx(3.0)
 
 
 @jumping
@@ -98,20 +85,19 @@ async def test_other_models_are_asked_as_ever() -> None:
 @jumping
 async def test_a_cancelled_probe_makes_room_for_the_next() -> None:
     """Whoever leaves in the middle of the probe does not shut the model for all."""
-    async with Rig(a=[BROKEN]) as rig:
+    async with Rig(a=[BROKEN], b=[HELLO]) as rig:
         while not any(line["event"] == "model_spared" for line in rig.logs):
             await rig.ended(await rig.submit("a"))
         await asyncio.sleep(30.0)
         failed = len(calls(rig, "a"))
         rig.serve({"a": [*[BROKEN] * failed, SILENT, HELLO]})
-        probing = await rig.submit("a")
+        probing = await rig.submit("a", fallback_models=("b",))
         await settle()
-        assert len(calls(rig, "a")) == failed + 1
-        waiting = await rig.submit("a")
-        await settle()
-        assert len(calls(rig, "a")) == failed + 1
+        other = await rig.ended(await rig.submit("a", fallback_models=("b",)))
         await rig.core.cancel(probing)
-        assert (await rig.ended(waiting)).state is State.COMPLETED
+        next_ = await rig.ended(await rig.submit("a", fallback_models=("b",)))
+        models = [job.outcome.model for job in (other, next_) if job.outcome is not None]
+        assert (models, len(calls(rig, "a"))) == (["b", "a"], failed + 2)
 
 
 @jumping
@@ -154,7 +140,7 @@ def test_made_up_models_fill_no_memory() -> None:
     sparing = Sparing(lambda: 0.0)
     for number in range(3000):
         try:
-            with sparing.guard(Model(name="x", provider="p", upstream=str(number))):
+            with sparing.guard(Model(name="x", provider="p", upstream=str(number)), last=True):
                 raise ProviderError(retryable=True)
         except ProviderError:
             continue
