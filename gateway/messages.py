@@ -53,5 +53,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
 
 def estimate_tokens(text: str) -> int:
-    """A guess where no tokenizer is at hand: four UTF-8 bytes a token, at least one."""
-    return max(1, (len(text.encode("utf-8", "replace")) + 3) // 4)
+    """A guess where no tokenizer is at hand, at least one.
+
+    Four ASCII characters are a token, or three bytes of UTF-8 beyond them: a Chinese character.
+    """
+    if text.isascii():
+        return max(1, (len(text) + 3) // 4)
+    plain = len(text.encode("ascii", "ignore"))
+    beyond = len(text.encode("utf-8", "replace")) - plain
+    return (3 * plain + 4 * beyond + 11) // 12

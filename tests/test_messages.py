@@ -48,10 +48,14 @@ def test_a_request_survives_its_storage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "tokens"), [("", 1), ("a", 1), ("abcd", 1), ("abcde", 2), ("żółć", 2), ("👋", 1)]
+    ("text", "tokens"),
+    [
+        *[("", 1), ("a", 1), ("abcd", 1), ("abcde", 2), ("żółć", 3), ("👋", 2)],
+        *[("天" * 100, 100), ("天気", 2), ("abcd天", 2), ("\ud800", 1)],
+    ],
 )
-def test_four_bytes_are_a_token(text: str, tokens: int) -> None:
-    """The guess counts bytes of UTF-8, rounds up, and is never nothing."""
+def test_a_chinese_character_is_a_token_and_so_are_four_letters(text: str, tokens: int) -> None:
+    """The guess counts bytes of UTF-8, those beyond ASCII for more, and is never nothing."""
     assert estimate_tokens(text) == tokens
 
 
