@@ -63,13 +63,15 @@ def _turn(message: Message) -> Message | dict[str, Any]:
     return {**msgspec.to_builtins(message), "content": None}
 
 
-class _Function(msgspec.Struct, gc=False):
+class _Function(msgspec.Struct):
     name: str | None = None
-    arguments: str | None = None
+    # Of some servers an object.
+    arguments: str | dict[str, Any] | None = None
 
 
 class _Fragment(msgspec.Struct):
-    index: int = 0
+    # Of some servers none, or the same for all calls.
+    index: int | None = None
     id: str | None = None
     function: _Function | None = None
 
@@ -107,10 +109,15 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 class Translator(Translation):
     """Turns the chunks of one streamed answer into events."""
 
-    __slots__ = ("_tokens", "_usage")
+    __slots__ = ("_last", "_most", "_places", "_tokens", "_usage")
 
     def __init__(self) -> None:
         super().__init__(_FINISH)
+        # Places of calls: of the one that was added to last, the highest, and by index where
+        # another call had that.
+        self._last = 0
+        self._most = -1
+        self._places: dict[int, int] = {}
         self._usage: Any = None
         self._tokens = _Tokens()
 
@@ -157,12 +164,41 @@ class Translator(Translation):
 
     def _read_calls(self, fragments: list[_Fragment]) -> None:
         for fragment in fragments:
-            call = self._calls.setdefault(fragment.index, Call())
+            call = self._call_of(fragment)
             call.id = call.id or fragment.id
             if (function := fragment.function) is not None:
                 # A name comes whole and may be repeated; only arguments come in pieces.
                 call.name = call.name or function.name
-                call.pieces.append(function.arguments or "")
+                call.pieces.append(_written(function.arguments))
+
+    def _call_of(self, fragment: _Fragment) -> Call:
+        """The call at a fragment's index, or the last, unless the fragment begins another."""
+        index = fragment.index
+        place = self._last if index is None else self._places.get(index, index)
+        call = self._calls.get(place)
+        if call is not None and _begins_another(call, fragment):
+            call, place = None, self._most + 1
+            if index is not None:
+                self._places[index] = place
+        if call is None:
+            call = self._calls[place] = Call()
+            self._most = max(self._most, place)
+        self._last = place
+        return call
+
+
+def _begins_another(call: Call, fragment: _Fragment) -> bool:
+    # By a name: there are servers that give each fragment of one call an id of its own.
+    name = None if fragment.function is None else fragment.function.name
+    if not name:
+        return False
+    return (fragment.id or call.id) != (call.id or fragment.id) or name != (call.name or name)
+
+
+def _written(arguments: str | dict[str, Any] | None) -> str:
+    if isinstance(arguments, dict):
+        return json.dumps(arguments, ensure_ascii=False)
+    return arguments or ""
 
 
 def _counted(usage: Any) -> list[Usage]:
