@@ -155,6 +155,15 @@ class EventLog:
         began = self._starts[index - 1] if cursor.attempt in self._attempts else self._starts[index]
         return min(began + cursor.seq, self._starts[index])
 
+    def text_start(self) -> int:
+        """The position at which the newest text begins: with the current attempt.
+
+        Or with the one before, where the current one is nothing but the end of a job whose run
+        was lost: that voids no text.
+        """
+        only_ends = self.closed and self.attempt_start() == len(self.events) - 1
+        return self._starts[-2] if only_ends and len(self._starts) > 1 else self.attempt_start()
+
     def attempt_end(self, attempt: int) -> int:
         """The position after the newest event of `attempt`."""
         index = self._attempts.index(attempt) + 1

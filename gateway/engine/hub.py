@@ -171,16 +171,15 @@ class Channel:
                 one attempt into the next.
 
         Raises:
-            CursorConflict: no such event; with `exact`, also one of an older attempt.
+            CursorConflict: no such event; with `exact`, also one of an older text.
         """
-        if not exact:
-            position = self.log.resumption(cursor)
-        elif cursor == START:
-            position = self.log.attempt_start()
-        elif cursor.attempt != self.log.attempt:
+        begins = self.log.text_start()
+        if exact and cursor == START:
+            position = begins
+        elif exact and cursor.attempt < self.log.cursor(begins + 1).attempt:
             raise CursorConflict
         else:
-            position = self.log.position(cursor)
+            position = self.log.resumption(cursor)
         subscriber = Subscriber(self, position, exact=exact, wake=wake)
         self._readers.add(subscriber)
         return subscriber
