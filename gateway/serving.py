@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from gateway import __version__, descriptors
 from gateway.app import CORE, RELOADING, build
 from gateway.config import Config
+from gateway.connections import Connections
 from gateway.problems import ConfigError
 from gateway.reloading import Reloading
 from gateway.stores.database import StoreInUse, StoreUnusable
@@ -38,17 +39,15 @@ _REFUSED = "The last change of the configuration was refused; the log says why."
 _HANDOVER_S = 0.25
 
 
-def runner(app: web.Application, keepalive_s: float = KEEPALIVE_S) -> web.AppRunner:
+def runner(app: web.Application, keepalive_s: float = KEEPALIVE_S) -> Connections:
     """What serves the application, set as its doors need it.
 
     Args:
         keepalive_s: a connection on which no head is whole by then is closed, without a word.
     """
-    return web.AppRunner(
+    return Connections(
         app,
         access_log=None,
-        # A handler that only waits is told when its caller leaves.
-        handler_cancellation=True,
         # The doors undo the coding of a body, within its bounds; not the server, while it reads.
         auto_decompress=False,
         keepalive_timeout=keepalive_s,

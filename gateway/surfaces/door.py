@@ -118,17 +118,12 @@ class Desk:
         async def handle(request: web.Request) -> web.StreamResponse:
             request[VISIT] = Visit(route.access)
             try:
-                if route.access is Access.ADMIN:
-                    self.admit(request)
-                return await route.handler(request)
-            except GatewayError as error:
-                error = self._counted(request, error)
-                self.core.observer.refused(door.name, error)
-                refusal = door.refuse(error)
-                if not request.content.is_eof():
-                    # The rest of the body is not wanted.
-                    refusal.force_close()
-                return refusal
+                try:
+                    if route.access is Access.ADMIN:
+                        self.admit(request)
+                    return await route.handler(request)
+                except GatewayError as error:
+                    return self._refusal(door, request, error)
             except web.HTTPException:
                 raise
             except ConnectionResetError:
@@ -139,6 +134,16 @@ class Desk:
                 return door.refuse(GatewayError())
 
         return handle
+
+    def _refusal(self, door: Door, request: web.Request, error: GatewayError) -> web.Response:
+        """The answer to a request that is refused."""
+        error = self._counted(request, error)
+        self.core.observer.refused(door.name, error)
+        refusal = door.refuse(error)
+        if not request.content.is_eof():
+            # The rest of the body is not wanted.
+            refusal.force_close()
+        return refusal
 
     def _counted(self, request: web.Request, error: GatewayError) -> GatewayError:
         """Wrong credentials count against their address; past its limit that is the answer."""
@@ -231,12 +236,16 @@ class Desk:
 
     def address(self, request: web.Request) -> str:
         """The address of the caller: the peer's, or what trusted proxies say."""
-        address = request.remote or ""
-        for hop in reversed(",".join(request.headers.getall("X-Forwarded-For", ())).split(",")):
-            if not hop.strip() or not self._is_proxy(address):
+        return self._way(request)[-1]
+
+    def _way(self, request: web.Request) -> list[str]:
+        """From the peer back to the caller: each but the last is a proxy that is trusted."""
+        way = [request.remote or ""]
+        for hop in reversed(_listed(request, "X-Forwarded-For")):
+            if not hop or not self._is_proxy(way[-1]):
                 break
-            address = hop.strip()
-        return address
+            way.append(hop)
+        return way
 
     def _is_proxy(self, peer: str) -> bool:
         try:
@@ -253,12 +262,14 @@ class Desk:
         """
         if self.public_url is not None:
             return self.public_url
-        scheme, host = request.scheme, request.host
+        # Not `request.host`: where there is none, that asks the system for a name.
+        scheme, host = request.scheme, request.headers.get(hdrs.HOST, "")
         if self._trusted and self._is_proxy(request.remote or ""):
-            scheme = request.headers.get("X-Forwarded-Proto", scheme)
-            host = request.headers.get("X-Forwarded-Host", host)
+            proxies = len(self._way(request)) - 1
+            scheme = _told(request, "X-Forwarded-Proto", proxies, scheme)
+            host = _told(request, "X-Forwarded-Host", proxies, host)
         if not (_SCHEME.fullmatch(scheme) and _HOST.fullmatch(host)):
-            raise InvalidRequest("The Host header names no host.", field=hdrs.HOST)
+            raise InvalidRequest("The Host header names no host.", field="Host")
         return f"{scheme}://{host}"
 
     # -- what is asked ------------------------------------------------------------------------
@@ -289,6 +300,22 @@ class Desk:
         except TimeoutError:
             raise RequestTimeout from None
         return decoded(data, request.headers.get("Content-Encoding", ""), self._max_body_bytes)
+
+
+def _listed(request: web.Request, name: str) -> list[str]:
+    """What proxies have written in the headers of that name, the nearest of them last."""
+    joined = ",".join(request.headers.getall(name, ()))
+    return [each.strip() for each in joined.split(",")] if joined else []
+
+
+def _told(request: web.Request, name: str, proxies: int, default: str) -> str:
+    """What the first of so many trusted proxies has written there.
+
+    What stands before it came with the request, which may claim anything. Where no proxy tells
+    through how many it came, it is the first of all, as is the custom.
+    """
+    listed = _listed(request, name)
+    return listed[-min(proxies, len(listed))] if listed else default
 
 
 def _only(request: web.Request, name: str) -> str | None:

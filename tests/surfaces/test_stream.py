@@ -24,7 +24,6 @@ from gateway.events import (
 from gateway.log import Cursor, EventLog
 from gateway.sse import Decoder
 from gateway.surfaces.stream import TextFramer
-from tests.e2e import wire
 from tests.engine.n8n import Execution, N8n
 from tests.surfaces import event_source
 from tests.surfaces.running import (
@@ -114,74 +113,6 @@ async def test_a_refused_request_does_not_hold_the_workflow(n8n: N8n) -> None:
         assert (await init(gateway, url)).status == 503
         await gateway.ask("POST", f"/cancel_request/{waiting}", headers=bearer(CODE))
         assert (await init(gateway, url, prompt="three")).status == 200
-
-
-# -- where the stream is --------------------------------------------------------------------------
-
-
-async def init_at(gateway: Gateway, n8n: N8n, *lines: str) -> wire.Answer:
-    """Init over a bare socket with these header lines, the Host among them."""
-    body = json.dumps(asking(n8n.wait_for(Execution()))).encode()
-    kind = "Content-Type: application/json"
-    head = ["POST /init-stream HTTP/1.1", kind, f"Content-Length: {len(body)}"]
-    text = "\r\n".join([*head, "Connection: close", *lines])
-    return await wire.exchange(gateway.origin, f"{text}\r\n\r\n".encode() + body)
-
-
-HOSTS = {
-    "gw.example": "http://gw.example/stream/",
-    "gw.example:8443": "http://gw.example:8443/stream/",
-    "[::1]:5000": "http://[::1]:5000/stream/",
-    "127.0.0.1": "http://127.0.0.1/stream/",
-}
-
-
-@pytest.mark.parametrize(("host", "start"), HOSTS.items())
-async def test_a_stream_is_at_the_host_of_the_request(
-    gateway: Gateway, n8n: N8n, host: str, start: str
-) -> None:
-    """Where no PUBLIC_URL is set; a stranger's word about another host is not heard."""
-    lines = (f"Host: {host}", "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: https")
-    reply = await init_at(gateway, n8n, *lines, "Forwarded: host=evil.example")
-    assert reply.json()["streamUrl"].startswith(start)
-    await n8n.arrived(1)
-
-
-@pytest.mark.parametrize(
-    "host", ["", "a b", "a/b", "a?b", "a#b", "u@evil.example", "a:b", "a\\b", '"><x>', "żółć"]
-)
-async def test_a_host_that_is_none_is_refused(gateway: Gateway, n8n: N8n, host: str) -> None:
-    """Nothing is begun for a request whose link could not be given."""
-    reply = await init_at(gateway, n8n, f"Host: {host}")
-    assert reply.status == 400
-    assert gateway.busy() == {}
-    assert n8n.posts == []
-
-
-async def test_a_public_url_beats_every_host(n8n: N8n) -> None:
-    """With its path."""
-    async with Gateway(
-        PUBLIC_URL="https://ai.example/gw/", CALLBACK_ALLOWED_ORIGINS=n8n.origin
-    ) as gateway:
-        for host in ("evil.example", "a b"):
-            reply = await init_at(gateway, n8n, f"Host: {host}")
-            assert reply.json()["streamUrl"].startswith("https://ai.example/gw/stream/2")
-        await n8n.arrived(2)
-
-
-async def test_a_trusted_proxy_says_where_the_stream_is(n8n: N8n) -> None:
-    """By X-Forwarded-Host and -Proto; nonsense there is refused as anywhere."""
-    async with Gateway(
-        TRUSTED_PROXIES="127.0.0.0/8", CALLBACK_ALLOWED_ORIGINS=n8n.origin
-    ) as gateway:
-        host = ("Host: inside:5000", "X-Forwarded-Host: ai.example")
-        reply = await init_at(gateway, n8n, *host, "X-Forwarded-Proto: https")
-        assert reply.json()["streamUrl"].startswith("https://ai.example/stream/")
-        reply = await init_at(gateway, n8n, *host, "X-Forwarded-Proto: javascript")
-        assert reply.status == 400
-        reply = await init_at(gateway, n8n, "Host: inside:5000")
-        assert reply.json()["streamUrl"].startswith("http://inside:5000/stream/")
-        await n8n.arrived(2)
 
 
 # -- when it runs ---------------------------------------------------------------------------------

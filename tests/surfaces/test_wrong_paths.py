@@ -105,6 +105,64 @@ async def test_what_is_no_http_is_refused(unmoved: Gateway, data: bytes) -> None
         assert answer in (b"", b"HTTP/1.1 400", b"HTTP/1.0 400")
 
 
+async def refused(gateway: Gateway, data: bytes) -> tuple[int, str]:
+    """The status of a refusal before every door, which repeats nothing, and its sentence."""
+    answer = await wire.exchange(gateway.origin, data)
+    assert b"canary" not in answer.body
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    said = answer.json()
+    assert set(said) == {"status", "error_code", "message"}
+    return answer.status, said["message"]
+
+
+LONG = b"canary" * 10_000
+SECRETS = [
+    b"GET /health HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer canary\x00\r\n\r\n",
+    b"GET /health HTTP/1.1\r\nHost: a\r\nAuthorization Bearer canary\r\n\r\n",
+    b"GET /health HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %b\r\n\r\n" % LONG,
+    b"GET /stream/x?access_token=%b HTTP/1.1\r\nHost: a\r\n\r\n" % LONG,
+    b"GET /stream/x?access_token=canary HTTP/one\r\nHost: a\r\n\r\n",
+    b"GET /stream/x?access_token=canary a HTTP/1.1\r\nHost: a\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("data", SECRETS, ids=range(len(SECRETS)))
+async def test_what_cannot_be_read_is_not_repeated(unmoved: Gateway, data: bytes) -> None:
+    """There may be a credential in it."""
+    assert await refused(unmoved, data) == (400, "The request is not valid HTTP.")
+
+
+@pytest.mark.parametrize("size", [5_000, 30_000])
+async def test_a_token_that_is_far_too_long_is_only_wrong(unmoved: Gateway, size: int) -> None:
+    """401 by the door that it was for, though no token is so long."""
+    token = "ey" + "x" * size + ".x.x"
+    for path in ("/v1/models", "/assistant/stream/" + ODD_IDS[10]):
+        reply = await unmoved.get(path, **bearer(token))
+        assert (reply.status, "too long" in reply.json()["error"]["message"]) == (401, True)
+    reply = await unmoved.get(f"/stream/{ODD_IDS[10]}?access_token={token}")
+    assert (reply.status, reply.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
+
+
+@pytest.mark.parametrize("wanted", [b"canary", b"\xff\xfe", b"100-continue, canary"])
+@pytest.mark.parametrize("method", [b"POST", b"OPTIONS"])
+async def test_what_nobody_can_expect_is_refused(
+    unmoved: Gateway, method: bytes, wanted: bytes
+) -> None:
+    """417 wherever it is asked; nothing of it is repeated."""
+    for path in (b"/ai_request", b"/nothing"):
+        head = b"%b %b HTTP/1.1\r\nHost: a\r\nExpect: %b\r\n\r\n" % (method, path, wanted)
+        assert await refused(unmoved, head) == (417, "Expect must be 100-continue.")
+
+
+@pytest.mark.parametrize("line", [b"OPTIONS *", b"CONNECT a.example:443"])
+async def test_what_is_no_path_is_not_found(unmoved: Gateway, line: bytes) -> None:
+    """As every path is that leads nowhere."""
+    head = b"%b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % line
+    assert await refused(unmoved, head) == (404, "Not found.")
+
+
 async def test_a_caller_who_leaves_in_the_middle_of_a_body_leaves_nothing(unmoved: Gateway) -> None:
     """Half a request is none."""
     head = wire.head("POST", unmoved.origin, "/ai_request", {"Content-Type": "application/json"})
