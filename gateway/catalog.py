@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from gateway import rules
+from gateway import rules, sampling
 from gateway.errors import InvalidRequest, UnknownModel
 from gateway.messages import Request
 from gateway.problems import Report, nearest, shown
@@ -47,17 +47,23 @@ class Range(msgspec.Struct, frozen=True):
 
 
 class Texts(msgspec.Struct, frozen=True):
-    """One text, or a list of at most so many."""
+    """One text, or a list of at most so many; where not `blank`, none is only white space."""
 
     at_most: int
+    blank: bool = True
 
     def takes(self, value: Any) -> bool:
         """The value is such a text or list; none of the texts is empty."""
         texts = value if isinstance(value, list | tuple) else [value]
-        return len(texts) <= self.at_most and all(isinstance(each, str) and each for each in texts)
+        return len(texts) <= self.at_most and all(map(self.holds, texts))
+
+    def holds(self, text: Any) -> bool:
+        """The value may be one of the texts."""
+        return isinstance(text, str) and bool(text if self.blank else text.strip())
 
     def __str__(self) -> str:
-        return f"at most {self.at_most} texts"
+        form = f"at most {self.at_most} texts"
+        return form if self.blank else f"{form}, none of them only white space,"
 
 
 Limit = Range | Texts
@@ -174,8 +180,19 @@ class Catalog(msgspec.Struct, frozen=True, dict=True):
         return self._unlisted(provider, upstream, name)
 
     def _unlisted(self, provider: str, upstream: str, name: str) -> Model:
-        parameters = self.by_provider.get(provider, PARAMETERS)
+        limits = self.by_provider.get(provider, PARAMETERS)
+        parameters = _taken(provider, upstream, limits)
         return Model(name=name, provider=provider, upstream=upstream, parameters=parameters)
+
+
+def _taken(provider: str, upstream: str, limits: Mapping[str, Limit]) -> dict[str, Limit]:
+    """The limits of a provider's models, as they are for the one of that name."""
+    refused = sampling.refused(provider, upstream)
+    taken = {name: limit for name, limit in limits.items() if name not in refused}
+    stop = taken.get("stop")
+    if provider == "anthropic" and isinstance(stop, Texts):
+        taken["stop"] = Texts(stop.at_most, blank=False)
+    return taken
 
 
 def _check(model: Model, name: str, value: Any) -> None:
@@ -193,7 +210,7 @@ def _check(model: Model, name: str, value: Any) -> None:
 def fitted(request: Request, model: Model) -> Request:
     """The request as a model takes it that it was not made for: less what that does not take.
 
-    A number out of range becomes the nearest in it, and too long a list is cut.
+    A number out of range becomes the nearest in it; texts that it does not take, or too many, go.
     """
     parameters = {
         name: _nearest_value(limit, value)
@@ -212,9 +229,12 @@ def _nearest_value(limit: Limit | None, value: Any) -> Any:
     if limit is None or limit.takes(value):
         return value
     if isinstance(limit, Texts):
-        return value[: limit.at_most] if isinstance(value, list | tuple) else value
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list | tuple):
+            # For the provider to refuse.
+            return value
+        return [text for text in texts if limit.holds(text)][: limit.at_most]
     if not isinstance(value, int | float):
-        # For the provider to refuse.
         return value
     return max(limit.low, value if limit.high is None else min(limit.high, value))
 
@@ -292,7 +312,8 @@ def _model(
     if "max_tokens" in limits and "max_tokens" in values:
         limits["max_tokens"] = _capped(limits["max_tokens"], values["max_tokens"])
     own = values.pop("parameters", {})
-    parameters = _limits(limits, own, report.under("parameters"))
+    listed = _limits(limits, own, report.under("parameters"))
+    parameters = _taken(values["provider"], values.get("upstream", name), listed)
     return Model(name=name, **{"upstream": name, **values}, parameters=parameters)
 
 

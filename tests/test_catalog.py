@@ -18,6 +18,7 @@ from gateway.catalog import (
 from gateway.errors import InvalidRequest, UnknownModel
 from gateway.messages import Request
 from gateway.problems import Problem, Report
+from gateway.sampling import refused
 
 FILE = """
 [providers.groq]
@@ -148,6 +149,31 @@ def test_an_unlisted_model_takes_what_its_provider_takes() -> None:
     """Where not even the provider is described, every parameter in its widest range."""
     assert CATALOG.resolve("groq/new").parameters == CATALOG.by_provider["groq"]
     assert CATALOG.resolve("gpt-9").parameters == PARAMETERS
+
+
+def test_a_model_takes_nothing_that_its_name_says_is_refused() -> None:
+    """Listed or not, under whatever name, and whatever its entry says: it would not be sent."""
+    file = '[models.mine]\nprovider = "openai"\nupstream = "o3"\n[models.warm]\n'
+    file += 'provider = "openai"\nupstream = "o3"\nparameters = { temperature = [0, 1] }\n'
+    catalog, problems = read(file)
+    rest = PARAMETERS.keys() - {*refused("openai", "o3")}
+    takes = [{*catalog.resolve(name).parameters} for name in ("o3", "mine", "warm")]
+    assert takes == [rest, rest, rest]
+    assert problems == []
+
+
+def test_anthropic_takes_no_stop_that_is_only_white_space() -> None:
+    """From no model: it would refuse it when the answer should begin."""
+    claude = Catalog().resolve("claude-sonnet-4-5")
+    Catalog().check(claude, {"stop": ["\n\nHuman:", "END"]})
+    for stop in ("\n\n", ["END", " "]):
+        with pytest.raises(InvalidRequest) as caught:
+            Catalog().check(claude, {"stop": stop})
+        assert (str(caught.value), caught.value.field) == (
+            "stop must be at most 4 texts, none of them only white space, "
+            "for the model claude-sonnet-4-5.",
+            "stop",
+        )
 
 
 def test_without_a_file_the_default_model_is_known() -> None:
@@ -357,6 +383,14 @@ def test_a_request_is_fitted_to_another_model(asked: dict[str, Any], fits: dict[
     catalog does not know, and what is no value at all, is the provider's to judge."""
     request = Request(messages=(), model="other", parameters=asked)
     assert fitted(request, TAKES) == Request(messages=(), model="other", parameters=fits)
+
+
+@pytest.mark.parametrize(("asked", "fits"), [("\n", []), (["\n", "a"], ["a"]), ("a", "a")])
+def test_blank_texts_are_not_asked_of_who_takes_none(asked: Any, fits: Any) -> None:
+    """A fallback of Anthropic's answers, be it without that stop."""
+    claude = Catalog().resolve("claude-sonnet-4-5")
+    request = Request(messages=(), model="other", parameters={"stop": asked})
+    assert fitted(request, claude).parameters == {"stop": fits}
 
 
 @pytest.mark.parametrize(("asked", "fits"), [(None, None), (7, 7), (5000, 100)])

@@ -3,7 +3,6 @@
 https://docs.anthropic.com/en/api/messages
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import msgspec
 
 from gateway.errors import ProviderRefused
 from gateway.messages import Message, Request
+from gateway.sampling import refused_by_anthropic
 
 # Anthropic wants to be told; every model that it serves writes as much.
 DEFAULT_MAX_TOKENS = 8192
@@ -20,9 +20,6 @@ _OWN = (
     *("container", "context_management", "mcp_servers", "metadata", "output_config"),
     *("service_tier", "speed", "thinking"),
 )
-
-# The last models with sampling parameters; those after them refuse all three.
-_SAMPLED = re.compile(r"claude-([123]|instant)\b.*|claude-[a-z]+-4(-[0-6])?([-@]\d{8})?")
 
 _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
@@ -41,7 +38,7 @@ def body(request: Request, model: str) -> dict[str, Any]:
         if value is not None
     }
     fields = {name: asked[name] for name in _OWN if name in asked}
-    if not model.startswith("claude-") or _SAMPLED.fullmatch(model):
+    if not refused_by_anthropic(model):
         fields |= _sampling(asked)
     fields |= _stop(asked)
     fields |= _output(asked)

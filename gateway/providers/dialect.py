@@ -16,18 +16,13 @@ from gateway.messages import Message, Request
 from gateway.providers import Output
 from gateway.providers.failures import REPORTED, error_type
 from gateway.providers.translation import Call, Translation, counted, decode_leniently
+from gateway.sampling import refused_by_openai
 
 # Some providers have their own words for the end.
 _FINISH = {"eos": "stop", "stop_sequence": "stop", "function_call": "tool_calls"}
 
-# Models that reason: the newer name of the ceiling, and no sampling. Those of gpt-5.1 and later
-# are sampled where they are told not to reason.
+# Models that have the newer name of the ceiling.
 _NEW_CEILING = re.compile(r"(.*/)?(o\d|gpt-[5-9]|gpt-\d\d).*")
-_REASONING = re.compile(r"(.*/)?(o\d.*|gpt-5(?!\.|-chat).*)")
-_SAMPLING = (
-    *("temperature", "top_p", "frequency_penalty", "presence_penalty", "stop"),
-    *("logit_bias", "logprobs", "top_logprobs"),
-)
 
 _log = structlog.get_logger(__name__)
 
@@ -44,9 +39,8 @@ def body(request: Request, model: str) -> dict[str, Any]:
         fields["max_tokens"] = request.max_tokens
     if _NEW_CEILING.fullmatch(model) and "max_tokens" in fields:
         fields["max_completion_tokens"] = fields.pop("max_tokens")
-    if _REASONING.fullmatch(model):
-        for name in _SAMPLING:
-            fields.pop(name, None)
+    for name in refused_by_openai(model):
+        fields.pop(name, None)
     if request.tools:
         fields["tools"] = request.tools
     fields["model"] = model

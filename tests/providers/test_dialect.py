@@ -9,42 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ProviderError
-from gateway.events import Completed, Delta, Logprobs, ToolCall, Usage
+from gateway.events import Completed, Delta, Logprobs, Usage
 from gateway.messages import Message, Request
-from gateway.providers import Output
 from gateway.providers.dialect import Translator, body
-
-
-def chunk(delta: dict[str, Any] | None = None, **fields: Any) -> bytes:
-    finish = fields.pop("finish_reason", None)
-    choice = {"index": 0, "delta": delta or {}, "finish_reason": finish}
-    return json.dumps({"choices": [choice], **fields}).encode()
-
-
-def call(index: int | None = None, **fields: Any) -> dict[str, Any]:
-    function = {key: fields.pop(key) for key in ("name", "arguments") if key in fields}
-    return {"tool_calls": [{"index": index, "function": function, **fields}]}
-
-
-def unnumbered(**fields: Any) -> dict[str, Any]:
-    """The fragment of a call that has no index, not even null."""
-    told = call(**fields)
-    del told["tool_calls"][0]["index"]
-    return told
+from tests.providers.chunks import STOP, call, chunk, translate
 
 
 def likely(told: object, content: str = "x") -> bytes:
     choice = {"index": 0, "delta": {"content": content}, "logprobs": told}
     return json.dumps({"choices": [choice]}).encode()
-
-
-def translate(*chunks: bytes) -> list[Output]:
-    translator = Translator()
-    deltas = [translator.feed(data) for data in chunks]
-    return [delta for delta in deltas if delta is not None] + translator.end()
-
-
-STOP = chunk(finish_reason="stop")
 
 
 def test_text_then_finish() -> None:
@@ -113,75 +86,6 @@ def test_a_reason_in_half_a_character_ends_an_answer() -> None:
     ]
 
 
-def test_tool_calls_are_put_together() -> None:
-    """Fragments belong to the call of their index, in whatever order they come."""
-    assert translate(
-        chunk(call(1, id="b", name="two", arguments="")),
-        chunk(call(0, id="a", name="one", arguments='{"x"')),
-        chunk(call(1, arguments="{}")),
-        chunk(call(0, name="one", arguments=":1}")),
-        chunk(finish_reason="tool_calls"),
-    ) == [
-        ToolCall(id="a", name="one", arguments='{"x":1}'),
-        ToolCall(id="b", name="two", arguments="{}"),
-        Completed(finish_reason="tool_calls"),
-    ]
-
-
-ONE = {"id": "a", "name": "one", "arguments": '{"x":1}'}
-TWO = {"id": "b", "name": "two", "arguments": '{"y":2}'}
-REST = {"arguments": " "}
-
-
-@pytest.mark.parametrize(
-    "fragments",
-    [
-        pytest.param([call(0, **ONE), call(0, **TWO), call(0, **REST)], id="one index"),
-        pytest.param([call(**ONE), call(**TWO), call(**REST)], id="null"),
-        pytest.param([unnumbered(**ONE), unnumbered(**TWO), unnumbered(**REST)], id="no index"),
-        pytest.param([call(0, **ONE), call(1, **TWO), call(**REST)], id="some"),
-        pytest.param([call(0, **ONE), call(1, **TWO), call(1, id="c", **REST)], id="new ids"),
-    ],
-)
-def test_calls_are_told_apart_without_an_index(fragments: list[dict[str, Any]]) -> None:
-    """Some servers give all calls of an answer one index, or none: another id is another call.
-
-    That is, where a name comes with it: others give each fragment of one call an id of its own.
-    """
-    assert translate(*map(chunk, fragments), STOP) == [
-        ToolCall(**ONE),
-        ToolCall(id="b", name="two", arguments='{"y":2} '),
-        Completed(finish_reason="stop"),
-    ]
-
-
-def test_a_call_that_was_moved_takes_no_place() -> None:
-    """A call that shares an index stands after those that have one, and each gets its pieces."""
-    three = {"id": "c", "name": "two", "arguments": ""}
-    fragments = [call(0, **ONE), call(0, **TWO), call(1, **three)]
-    fragments += [call(0, arguments="0"), call(1, arguments="1")]
-    assert translate(*map(chunk, fragments), STOP)[:-1] == [
-        ToolCall(**ONE),
-        ToolCall(id="b", name="two", arguments='{"y":2}0'),
-        ToolCall(id="c", name="two", arguments="1"),
-    ]
-
-
-def test_calls_without_ids_are_told_apart_by_their_names() -> None:
-    """Where nothing else tells them apart."""
-    fragments = [call(0, name="one", arguments="1"), call(0, name="two", arguments="2")]
-    assert translate(*map(chunk, fragments), STOP)[:-1] == [
-        ToolCall(id="call_0", name="one", arguments="1"),
-        ToolCall(id="call_1", name="two", arguments="2"),
-    ]
-
-
-def test_arguments_may_be_an_object() -> None:
-    """Some servers do not write them as text, as OpenAI does; half a character is no failure."""
-    told = translate(chunk(call(0, id="a", name="one", arguments={"x": "é\ud800", "y": 1})), STOP)
-    assert told[0] == ToolCall(id="a", name="one", arguments='{"x": "é\ufffd", "y": 1}')
-
-
 @pytest.mark.parametrize(
     "piece",
     [
@@ -196,12 +100,6 @@ def test_what_is_gathered_cannot_fill_the_memory(piece: bytes) -> None:
     assert {translator.feed(piece) for _ in range(63)} == {None}
     with pytest.raises(ProviderError, match="longer than the gateway keeps"):
         translator.feed(piece)
-
-
-def test_a_call_without_an_id_gets_one() -> None:
-    """Some providers name no ids; the reader still needs one for each call."""
-    calls = translate(chunk(call(0, name="one", arguments="{}")), chunk(finish_reason="stop"))
-    assert calls[0] == ToolCall(id="call_0", name="one", arguments="{}")
 
 
 @pytest.mark.parametrize(
@@ -311,14 +209,6 @@ def test_any_text_cut_anywhere_arrives(text: str, places: list[int]) -> None:
     parts = translate(*(chunk({"content": content}) for content in contents), STOP)
     got = "".join(part.text for part in parts if isinstance(part, Delta))
     assert got == units.decode("utf-16-le", "replace")
-
-
-def test_torn_arguments_are_joined() -> None:
-    """A character torn between two fragments of a call's arguments is whole in the event."""
-    fragments = [call(0, id="a", name="f", arguments='"\ud83d'), call(0, arguments='\ude42"')]
-    assert translate(*map(chunk, fragments), STOP)[0] == ToolCall(
-        id="a", name="f", arguments='"🙂"'
-    )
 
 
 def test_the_body_holds_what_was_asked() -> None:

@@ -128,6 +128,25 @@ async def test_a_model_takes_what_its_catalog_says(
     assert (reply.status, reply.json()) == (400, {"error": error})
 
 
+@pytest.mark.parametrize(
+    ("model", "name", "value", "message"),
+    [
+        ("o3-mini", "temperature", 0.5, "The model o3-mini does not take 'temperature'."),
+        ("gpt-5-nano", "stop", "END", "The model gpt-5-nano does not take 'stop'."),
+        ("claude-opus-4-7", "top_p", 0.5, "The model claude-opus-4-7 does not take 'top_p'."),
+        ("claude-opus-4-5", "stop", "\n", "stop must be at most 4 texts, none of them only"),
+    ],
+)
+async def test_what_a_model_is_known_to_refuse_is_refused_at_once(
+    gateway: Gateway, model: str, name: str, value: object, message: str
+) -> None:
+    """Also of one that is known by its name alone: it is not left out in silence."""
+    reply = await ask(gateway, model=model, hyperparameters={name: value})
+    error = reply.json()["error"]
+    assert (reply.status, error["param"]) == (400, name)
+    assert error["message"].startswith(message)
+
+
 async def test_a_long_name_is_not_told_back(gateway: Gateway) -> None:
     """Only its beginning, in the message and in what is at fault."""
     reply = await ask(gateway, hyperparameters={"x" * 100_000: 1})
