@@ -12,13 +12,17 @@ from gateway.trace import Trace
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One turn. `content` is text, or OpenAI's list of content parts, passed on unread."""
+    """One turn. `content` is text, or OpenAI's list of content parts, passed on unread.
+
+    `extra` are its fields for the provider that the gateway does not know.
+    """
 
     role: str
     content: str | list[dict[str, Any]] | None = None
     name: str | None = None
     tool_call_id: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
+    extra: dict[str, Any] | None = None
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -36,6 +36,7 @@ def test_a_request_survives_its_storage() -> None:
         messages=(
             Message(role="user", content=[{"type": "image_url", "image_url": {"url": "x"}}]),
             Message(role="tool", content="42", tool_call_id="c1", name="add"),
+            Message(role="user", content="x", extra={"cache_control": {"type": "ephemeral"}}),
         ),
         model="m",
         fallback_models=("n",),
@@ -45,6 +46,13 @@ def test_a_request_survives_its_storage() -> None:
         extra={"seed": None},
     )
     assert msgspec.json.decode(msgspec.json.encode(request), type=Request) == request
+
+
+def test_a_turn_takes_no_more_room_than_it_says() -> None:
+    """What it does not say is not stored, so that what was stored before can be read."""
+    turn = Message(role="user", content="x")
+    stored = b'{"role":"user","content":"x"}'
+    assert (msgspec.json.encode(turn), msgspec.json.decode(stored, type=Message)) == (stored, turn)
 
 
 @pytest.mark.parametrize(

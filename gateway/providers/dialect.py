@@ -52,9 +52,10 @@ def body(request: Request, model: str) -> dict[str, Any]:
 
 def _turn(message: Message) -> Message | dict[str, Any]:
     """A turn as it is sent: one that only calls tools says null, which some servers insist on."""
-    if message.content is not None:
+    if message.content is not None and message.extra is None:
         return message
-    return {**msgspec.to_builtins(message), "content": None}
+    told = {**msgspec.to_builtins(message), "content": message.content}
+    return {**told.pop("extra", {}), **told}
 
 
 class _Function(msgspec.Struct):

@@ -14,7 +14,7 @@ from gateway.catalog import PARAMETERS, Catalog, Model
 from gateway.engine.core import Principal
 from gateway.errors import InvalidRequest, UnknownModel
 from gateway.jobs import Job
-from gateway.messages import Message, Request
+from gateway.messages import Request
 from gateway.surfaces.body import decode
 from gateway.surfaces.chat_completion import ChatCompletion, ChatCompletionChunk, ChunkFramer, whole
 from gateway.surfaces.direct import REFUSES, Direct
@@ -23,11 +23,13 @@ from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, repeat_of
 from gateway.surfaces.openai_error import OpenAIDoor, OpenAIError, shape
 from gateway.surfaces.openai_request import (
+    CompletionMessage,
     conversation,
     most_tokens,
     portable,
     refuse_unmakeable,
     sampling,
+    turns,
 )
 from gateway.surfaces.route import MESSAGE, PRIORITY, Access, Body, Events, Parameter, Reply, Route
 
@@ -42,7 +44,7 @@ class CompletionRequest(msgspec.Struct, frozen=True):
     """What the gateway itself reads of a body; all else is for the provider."""
 
     model: str | None = None
-    messages: list[Message] | None = None
+    messages: list[CompletionMessage] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: int | None = None
@@ -156,7 +158,7 @@ class Completions:
         present = {name: value for name, value in fields.items() if value is not None}
         refuse_unmakeable(present)
         return Request(
-            messages=conversation(asked.messages),
+            messages=conversation(turns(asked.messages, present.get("messages", []))),
             model=asked.model or self._desk.default_model,
             fallback_models=self._desk.fallback_models,
             max_tokens=most_tokens(

@@ -5,6 +5,8 @@ https://platform.openai.com/docs/api-reference/chat/create
 
 from typing import Any
 
+import msgspec
+
 from gateway.catalog import PARAMETERS
 from gateway.errors import InvalidRequest
 from gateway.messages import Message
@@ -12,6 +14,51 @@ from gateway.messages import Message
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 # Deeper than any tool's schema, and far from where encoding ends.
 _DEPTH = 64
+
+
+class CompletionMessage(msgspec.Struct, frozen=True):
+    """One turn, as far as the gateway reads it; all else in it is for the provider."""
+
+    role: str
+    content: str | list[dict[str, Any]] | None = None
+    name: str | None = None
+    tool_call_id: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+_READ = frozenset(CompletionMessage.__struct_fields__)
+
+
+def turns(read: list[CompletionMessage] | None, given: list[dict[str, Any]]) -> list[Message]:
+    """The turns of a body, with what is for the provider in each.
+
+    Args:
+        given: the same turns, unread.
+
+    Raises:
+        InvalidRequest: what is for the provider cannot be written again.
+    """
+    return [
+        Message(
+            role=turn.role,
+            content=turn.content,
+            name=turn.name,
+            tool_call_id=turn.tool_call_id,
+            tool_calls=turn.tool_calls,
+            extra=_unread(f"messages[{index}]", fields) if fields.keys() - _READ else None,
+        )
+        for index, (turn, fields) in enumerate(zip(read or (), given, strict=True))
+    ]
+
+
+def _unread(name: str, fields: dict[str, Any]) -> dict[str, Any] | None:
+    # A client sends an answer back as it came, with what that has none of (`refusal` is null,
+    # `annotations` empty): there are servers that refuse the very names.
+    return {
+        key: portable(f"{name}.{key[:40]}", value)
+        for key, value in fields.items()
+        if key not in _READ and value is not None and value != []
+    } or None
 
 
 def conversation(messages: list[Message] | None) -> tuple[Message, ...]:
@@ -72,6 +119,11 @@ def refuse_unmakeable(fields: dict[str, Any]) -> None:
     for name in ("functions", "function_call"):
         if name in fields:
             raise InvalidRequest(f"{name} is not known here: send tools.", field=name)
+    for index, tool in enumerate(fields.get("tools", ())):
+        # Anthropic calls its functions so, too.
+        if tool.get("type") == "custom" and "input_schema" not in tool:
+            name = f"tools[{index}].type"
+            raise InvalidRequest(f"{name} must not be custom: send a function.", field=name)
 
 
 def sampling(fields: dict[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,11 @@ def test_system_messages_are_no_turns() -> None:
     assert (asked["system"], len(asked["messages"])) == ("Be brief.\n\nBe kind.", 1)
 
 
+def test_what_other_providers_know_of_a_turn_is_left_out() -> None:
+    """Anthropic would refuse it."""
+    assert sent(said("user", "hi", extra={"prefix": True})) == sent(said("user", "hi"))
+
+
 def test_a_conversation_with_tools() -> None:
     """Calls become blocks, and results come in one turn of the user's, before what follows."""
     call = {"type": "function", "id": "c1", "function": {"name": "add", "arguments": '{"a":1}'}}

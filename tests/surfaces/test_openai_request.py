@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.surfaces.completing import JSON, PATH, TOOLS, asking
+from gateway.messages import Message
+from tests.surfaces.completing import JSON, ME, PATH, TOOLS, asking
 from tests.surfaces.running import CODE, QUICK, Gateway, bearer, user_token
 from tests.surfaces.teller import MODEL, Teller, told
 
@@ -69,6 +70,27 @@ async def test_the_provider_gets_what_is_not_the_gateways(teller: Teller) -> Non
     }
 
 
+async def test_the_provider_gets_what_a_turn_says_beside(teller: Teller) -> None:
+    """Fields that the gateway does not know, verbatim; but nothing that is empty."""
+    messages: list[dict[str, Any]] = [
+        {"role": "system", "content": "be brief", "cache_control": {"type": "ephemeral"}},
+        {"role": "user", "content": "look", "extra": 7},
+        {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
+        {"role": "function", "content": "seen", "name": "f"},
+        {"role": "assistant", "content": "So", "reasoning_content": "hm", "prefix": True},
+        {"role": "user", "content": told("ok")},
+    ]
+    empty: dict[str, Any] = {"refusal": None, "annotations": [], "audio": None}
+    async with Gateway(**teller.settings) as gateway:
+        body = {"model": MODEL, "messages": [{**turn, **empty} for turn in messages]}
+        reply = await gateway.post(PATH, body, **ME)
+        assert reply.status == 200, reply
+        job = await gateway.job(reply.headers["X-Request-Id"])
+    (sent,) = teller.bodies
+    assert sent["messages"] == messages
+    assert job.request.messages[1] == Message(role="user", content="look", extra={"extra": 7})
+
+
 async def test_a_user_of_a_token_is_not_renamed(gateway: Gateway) -> None:
     """`user` names the user only where an app asks."""
     reply = await gateway.post(PATH, asking(user="bob"), **bearer(user_token()))
@@ -106,6 +128,11 @@ WRONG: dict[str, tuple[Any, str | None]] = {
     "no choice": (asking(n=0), "n"),
     "a voice": (asking(modalities=["text", "audio"]), "modalities"),
     "a voice of its own": (asking(audio={"voice": "alloy", "format": "wav"}), "audio"),
+    "a tool of no form": (
+        asking(tools=[*TOOLS, {"type": "custom", "custom": {}}]),
+        "tools[1].type",
+    ),
+    "a deep turn": (turn(role="user", content="x", y=deep(100)), "messages[0].y"),
     "functions of old": (asking(functions=[{"name": "look"}]), "functions"),
     "a function of old": (asking(function_call="auto"), "function_call"),
     "options without stream": (asking(stream_options={}), "stream_options"),

@@ -137,13 +137,18 @@ export interface LogEvent {
   id: string;
 }
 
-/** One turn. `content` is text, or OpenAI's list of content parts, passed on unread. */
+/**
+ * One turn. `content` is text, or OpenAI's list of content parts, passed on unread.
+ *
+ * `extra` are its fields for the provider that the gateway does not know.
+ */
 export interface Message {
   role: string;
   content?: string | Record<string, unknown>[] | null | undefined;
   name?: string | null | undefined;
   tool_call_id?: string | null | undefined;
   tool_calls?: Record<string, unknown>[] | null | undefined;
+  extra?: Record<string, unknown> | null | undefined;
 }
 
 /** How the gateway is. Times are in seconds. */
