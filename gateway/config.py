@@ -37,7 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_port: Annotated[int, rules.whole(0, 65_535)] = 5000
     public_url: Annotated[str | None, rules.url()] = None
     trusted_proxies: Annotated[tuple[str, ...], rules.listed(rules.network())] = ()
-    max_body_bytes: Annotated[int, rules.whole(1024, 1 << 30)] = 1 << 20
+    max_body_bytes: Annotated[int, rules.whole(1, 1 << 30)] = 1 << 20
 
     # Who may come in.
     allowed_origins: Annotated[tuple[str, ...], rules.listed(rules.origin())] = ()

@@ -15,10 +15,11 @@ from msgspec.structs import replace
 
 from gateway import __version__, descriptors
 from gateway.app import CORE, RELOADING, build
-from gateway.config import Config
+from gateway.config import Config, Settings
 from gateway.connections import Connections
 from gateway.problems import ConfigError
 from gateway.reloading import Reloading
+from gateway.stores import folder
 from gateway.stores.database import StoreInUse, StoreUnusable
 from gateway.supervisor import Supervisor, inherited
 
@@ -119,18 +120,26 @@ async def _set_up(config: Config) -> tuple[web.Application, web.AppRunner]:
         await served.setup()
     except OSError as error:
         await served.cleanup()
-        folder = config.settings.data_dir
-        if config.data_dir_chosen or folder is None or not _can_do_without(error, folder):
+        path = config.settings.data_dir
+        if config.data_dir_chosen or path is None or not _can_do_without(error, path):
             raise _explained(error) from None
         log.warning("memory_only", why=str(error), advice="Set DATA_DIR to a folder of its own.")
         in_memory = replace(config.settings, data_dir=None)
         return await _set_up(replace(config, settings=in_memory))
+    _warn_of_others(config.settings)
     return app, served
 
 
-def _can_do_without(error: OSError, folder: str) -> bool:
+def _warn_of_others(settings: Settings) -> None:
+    path = settings.data_dir if settings.keep_texts else None
+    if path is not None and folder.is_shared(Path(path)):
+        text = f"DATA_DIR is open to others on this machine: `chmod 700 {path}` keeps it private."
+        log.warning("configuration_warning", text=text)
+
+
+def _can_do_without(error: OSError, path: str) -> bool:
     """Somebody else has the folder, or it cannot be made: nothing of this gateway is in it."""
-    return isinstance(error, StoreInUse) or not Path(folder).exists()
+    return isinstance(error, StoreInUse) or not Path(path).exists()
 
 
 def _explained(error: OSError) -> OSError:

@@ -17,7 +17,7 @@ from gateway import rules
 from gateway.problems import Report, shown
 from gateway.spending import Budget
 
-_DIGEST = re.compile(r"sha256:([0-9a-fA-F]{64})")
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})", re.IGNORECASE | re.ASCII)
 
 
 class RequestType(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,7 +195,7 @@ def _code_digest(code: str, report: Report) -> str | None:
     match = _DIGEST.fullmatch(code)
     if match:
         return match[1].lower()
-    if not code.strip() or code.startswith("sha256:"):
+    if not code.strip() or code.lower().startswith("sha256:"):
         report.add("", "an app code, or sha256: and 64 hexadecimal digits, as its key")
         return None
     return digest(code)

@@ -366,6 +366,7 @@ HASHED = APPS.replace("abc123hash", "sha256:" + "0" * 64)
             HASHED,
             None,
         ),
+        ({}, HASHED.replace("sha256", "SHA256"), None),
         ({}, None, "No app is configured"),
         ({}, APPS, "an app code in the clear"),
     ],
@@ -377,6 +378,11 @@ def test_what_is_allowed_but_unwise_is_said(
     warnings = configured(env=SAFE | env, apps=apps).warnings
     assert len(warnings) == (words is not None)
     assert words is None or words in warnings[0]
+
+
+def test_bodies_may_be_as_small_as_one_likes() -> None:
+    """How small is of use is the operator's to say."""
+    assert configured(env={"MAX_BODY_BYTES": "1"}).settings.max_body_bytes == 1
 
 
 def test_settings_cannot_be_changed() -> None:

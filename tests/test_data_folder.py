@@ -134,6 +134,20 @@ async def test_a_folder_that_cannot_be_used_names_its_setting(tmp_path: Path) ->
         )
 
 
+async def test_a_folder_that_others_may_look_into_is_told(tmp_path: Path) -> None:
+    """At the start; not where it was empty, for it is theirs no more."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    async with served(tmp_path, DATA_DIR="data") as gateway:
+        assert stat.S_IMODE(data.stat().st_mode) == 0o700
+        assert [line for line in gateway.lines if "chmod" in str(line)] == []
+    data.chmod(0o750)
+    async with served(tmp_path, DATA_DIR="data") as gateway:
+        (told,) = [line for line in gateway.lines if "chmod" in str(line)]
+        assert (told["level"], told["event"]) == ("warning", "configuration_warning")
+        assert "`chmod 700 data`" in told["text"]
+
+
 async def test_damage_is_never_done_without(tmp_path: Path) -> None:
     """Not in the folder that nobody chose either: what it held is not forgotten in silence."""
     (tmp_path / "data").mkdir()

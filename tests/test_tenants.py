@@ -118,7 +118,9 @@ def test_what_is_absent_or_null_limits_nothing() -> None:
     assert read({CODE: {"name": "Shop", "allowed_request_types": None, **nothing}}) == ((want,), [])
 
 
-@pytest.mark.parametrize("key", [CODE, HASHED, HASHED.upper().replace("SHA256", "sha256")])
+@pytest.mark.parametrize(
+    "key", [CODE, HASHED, HASHED.upper(), HASHED.upper().replace("SHA256", "sha256")]
+)
 def test_a_code_is_kept_as_its_digest(key: str) -> None:
     """The code in the clear and its SHA-256 in the file mean the same app."""
     tenants, problems = read({key: {"name": "Shop"}})
@@ -284,6 +286,7 @@ def test_a_file_that_cannot_be_read_is_one_problem(text: str, expected: str, hin
         ({CODE: []}, ["app_codes.…stuv"]),
         ({"": {"name": "Shop"}}, ["app_codes.Shop"]),
         ({"sha256:abc": {"name": "Shop"}}, ["app_codes.Shop"]),
+        ({"SHA256:abc": {"name": "Shop"}}, ["app_codes.Shop"]),
         ({"a": {"name": "Shop"}, "b": {"name": " Shop"}}, ["app_codes.Shop.name"]),
         ({CODE: {"name": "Shop"}, HASHED: {"name": "Till"}}, ["app_codes.Till"]),
         ([], ["app_codes"]),

@@ -99,7 +99,7 @@ def _entry(typed: argparse.Namespace) -> dict[str, Any]:
 
 def _end(key: str) -> str:
     """The last characters of what the file keeps of a code: of its hash, or of itself."""
-    kind = "sha256:" if key.startswith("sha256:") else ""
+    kind = "sha256:" if key.lower().startswith("sha256:") else ""
     return f"{kind}…{key[-_LAST:] if len(key) >= _LONG else ''}"
 
 

@@ -1,7 +1,9 @@
 """`check-config` and `config show`: what the gateway is told, and whether it can be."""
 
 import argparse
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,13 +12,17 @@ from gateway.commands import conf
 from gateway.commands.terminal import say, show_json, show_table
 from gateway.config import RULES, Config, Settings
 from gateway.logs import REDACTED
-from gateway.problems import ConfigError
+from gateway.problems import ConfigError, Problem, shown
+from gateway.sources import Sources
+from gateway.stores import folder
 
 
 def check(typed: argparse.Namespace, environ: dict[str, str]) -> int:
     """Say everything that is wrong at once, or that nothing is."""
     try:
-        config = conf.read(typed, environ).config()
+        sources = conf.read(typed, environ)
+        config = sources.config()
+        _check_folder(config, sources)
     except ConfigError as error:
         if not typed.json:
             raise
@@ -30,6 +36,27 @@ def check(typed: argparse.Namespace, environ: dict[str, str]) -> int:
         say(f"warning: {warning}")
     print(f"The configuration is good. Apps: {', '.join(names) or 'none'}.")
     return 0
+
+
+def _check_folder(config: Config, sources: Sources) -> None:
+    """See that a gateway would start with its folder, as far as whoever asks may.
+
+    Raises:
+        ConfigError: it would not.
+    """
+    path = config.settings.data_dir
+    if path is None or not config.settings.keep_texts:
+        return
+    # One that nobody chose is done without where it cannot be made.
+    needed = config.data_dir_chosen or os.path.exists(path)
+    why = folder.objection(Path(path)) if needed else ""
+    if why:
+        file, _, key = sources.origins()["data_dir"].partition(": ")
+        expected = "a folder that can be made, and written to"
+        problem = Problem(
+            file=file, key=key or "data_dir", expected=expected, got=shown(path), hint=why
+        )
+        raise ConfigError([problem])
 
 
 def show(typed: argparse.Namespace, environ: dict[str, str]) -> int:

@@ -1,13 +1,12 @@
 """What `doctor` finds, and what this machine alone can be asked."""
 
-import os
-import stat
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from gateway import descriptors
 from gateway.config import Settings
+from gateway.stores import folder
 from gateway.stores.ballast import free_bytes
 
 # The gateway takes nothing new below twice its ballast; a warning comes well before.
@@ -43,26 +42,18 @@ def disk(settings: Settings) -> list[Finding]:
     if not settings.data_dir:
         text = "everything is in memory, and gone with the process"
         return [Finding("disk", Level.WARNING, text, "Set DATA_DIR to a folder.")]
-    folder = Path(settings.data_dir)
-    if not folder.exists():
-        return [_unmade(folder)]
-    if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        text = f"{folder} cannot be written"
-        return [Finding("disk", Level.ERROR, text, "Let the gateway's user own it.")]
-    found = [_room(folder)]
-    mode = stat.S_IMODE(folder.stat().st_mode)
-    if mode & 0o077:
-        text = f"others on this machine may look into {folder}"
-        found.append(Finding("disk", Level.WARNING, text, f"chmod 700 {folder}"))
+    path = Path(settings.data_dir)
+    why = folder.objection(path)
+    if why:
+        text = f"nothing can be kept in {path}: {why.rstrip('.')}"
+        return [Finding("disk", Level.ERROR, text, "Let the gateway's user own a folder there.")]
+    if not path.exists():
+        return [Finding("disk", Level.OK, f"{path} will be made at the first start")]
+    found = [_room(path)]
+    if folder.is_shared(path):
+        text = f"others on this machine may look into {path}"
+        found.append(Finding("disk", Level.WARNING, text, f"chmod 700 {path}"))
     return found
-
-
-def _unmade(folder: Path) -> Finding:
-    above = next(each for each in folder.absolute().parents if each.exists())
-    if os.access(above, os.W_OK | os.X_OK):
-        return Finding("disk", Level.OK, f"{folder} will be made at the first start")
-    text = f"{folder} is not there, and {above} cannot be written"
-    return Finding("disk", Level.ERROR, text, "Make it, and let the gateway's user own it.")
 
 
 def _room(folder: Path) -> Finding:

@@ -23,7 +23,7 @@ import apsw.sqlite_extra
 import structlog
 
 from gateway.errors import StoreUnavailable
-from gateway.stores import schema
+from gateway.stores import folder, schema
 from gateway.stores.ballast import SIZE_BYTES, Ballast, free_bytes
 from gateway.stores.writer import Work, Writer, outages, unavailable
 
@@ -157,7 +157,7 @@ class Database:
 
     def _open(self) -> apsw.Connection:
         load_checksums()
-        _make_folder(self.path.parent)
+        folder.make(self.path.parent)
         self._lock = _take(self.path.with_suffix(".lock"))
         for left in self.path.parent.glob(f"{_SNAPSHOT}*"):
             left.unlink()
@@ -290,11 +290,6 @@ def _is_damage(error: apsw.Error) -> bool:
         isinstance(error, apsw.CorruptError | apsw.NotADBError)
         or getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA
     )
-
-
-def _make_folder(folder: Path) -> None:
-    # One that is there already may be shared on purpose: the files in it are private anyway.
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _take(path: Path) -> int:

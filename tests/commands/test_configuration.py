@@ -7,6 +7,7 @@ import pytest
 
 from gateway.cli import main
 from gateway.config import RULES
+from gateway.problems import shown
 
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
 
@@ -62,6 +63,25 @@ def test_a_wrong_configuration_is_not_shown(
     code, out, err = run(capsys, "config", "show", "--conf", str(tmp_path), WORKERS="x")
     assert (code, out) == (1, "")
     assert err.startswith("environment: WORKERS: expected a whole number")
+
+
+@pytest.mark.parametrize("below", ["", "/data"])
+def test_a_folder_that_cannot_be_is_no_good_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], below: str
+) -> None:
+    """Where it was set, and why; it is not needed where nothing is to be kept."""
+    (tmp_path / "file").touch()
+    path = f"{tmp_path}/file{below}"
+    typed = ("check-config", "--conf", str(tmp_path))
+    said = (
+        f"expected a folder that can be made, and written to, not {shown(path)}. "
+        f"{tmp_path}/file is no folder.\n"
+    )
+    assert run(capsys, *typed, DATA_DIR=path) == (1, "", f"environment: DATA_DIR: {said}")
+    assert run(capsys, *typed, DATA_DIR=path, KEEP_TEXTS="no")[0] == 0
+    (tmp_path / "gateway.toml").write_text(f'data_dir = "{path}"\n')
+    assert run(capsys, *typed) == (1, "", f"{tmp_path}/gateway.toml: data_dir: {said}")
+    assert run(capsys, *typed, DATA_DIR="")[0] == 0
 
 
 def test_check_config_tells_programs_the_same(
