@@ -18,7 +18,7 @@ from gateway.conversations import Conversations
 from gateway.destinations import Policy, check_url
 from gateway.engine.core import Core
 from gateway.jobs import OnDisconnect
-from gateway.origins import is_local, is_loopback
+from gateway.origins import is_loopback
 from gateway.outbox import Outbox
 from gateway.surfaces import cors
 from gateway.surfaces.admin import Admin, Snapshot
@@ -37,6 +37,7 @@ from gateway.surfaces.history import History
 from gateway.surfaces.metrics import MetricsDoor, Render
 from gateway.surfaces.openai import Completions
 from gateway.surfaces.openapi import ApiDocument
+from gateway.surfaces.origin import Origins
 from gateway.surfaces.overview import Overviews, Sources
 from gateway.surfaces.pages import Pages
 from gateway.surfaces.responses import Responses
@@ -274,7 +275,7 @@ class Doors:
 
     def _assistant_doors(self, desk: Desk, config: Config) -> list[Door]:
         """The doors that tell a job's events by name."""
-        settings, pages = config.settings, self._pages
+        settings = config.settings
         assistant = Assistant(
             desk,
             self._streams,
@@ -283,12 +284,7 @@ class Doors:
             user_rate_limit=settings.user_rate_limit,
             token_life_s=_token_life_s(settings),
         )
-        sockets = WebSockets(
-            desk,
-            self._streams,
-            allowed=lambda page: page in pages or (settings.dev_mode and is_local(page)),
-        )
-        return [assistant.door, sockets.door]
+        return [assistant.door, WebSockets(desk, self._streams).door]
 
     def _openai_doors(self, desk: Desk, settings: Settings) -> list[Door]:
         """The doors that speak OpenAI's wire; their callers wait for their answers."""
@@ -333,6 +329,7 @@ def _desk(core: Core, settings: Settings, patience: Patience) -> Desk:
         trusted_proxies=tuple(ip_network(each) for each in settings.trusted_proxies),
         traced=settings.otlp_endpoint is not None,
         local_admin=_trusts_this_machine(settings),
+        origins=Origins(frozenset(settings.allowed_origins), local=settings.dev_mode),
     )
 
 

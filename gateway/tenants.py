@@ -48,7 +48,7 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
         priority: 0 is first, 9 is last.
         weight: its share of the workers, against that of others.
         max_concurrent: how many of its jobs run at a time.
-        allowed_origins: browsers on other sites are refused.
+        allowed_origins: pages that may use it, instead of the gateway's list.
         callback_origins: where its callbacks may go, of what the gateway allows.
         admin: may use the doors for operators.
         budget: what its answers may cost.

@@ -29,6 +29,7 @@ from gateway.errors import (
 )
 from gateway.surfaces import operators
 from gateway.surfaces.coding import decoded
+from gateway.surfaces.origin import Origins
 from gateway.surfaces.route import Access, Handler, Route
 from gateway.surfaces.visit import VISIT, Visit
 from gateway.trace import parse
@@ -93,6 +94,7 @@ class Desk:
         trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = (),
         traced: bool = False,
         local_admin: bool = False,
+        origins: Origins,
     ) -> None:
         """Serve all doors of one gateway.
 
@@ -101,6 +103,7 @@ class Desk:
             trusted_proxies: peers whose X-Forwarded-* headers are believed.
             traced: jobs know the span in which they were asked for.
             local_admin: whoever sits at this machine is an operator.
+            origins: the pages from which apps may be used that list none.
         """
         self.core = core
         self.default_model = default_model
@@ -111,6 +114,7 @@ class Desk:
         self._trusted = trusted_proxies
         self._traced = traced
         self._local_admin = local_admin
+        self._origins = origins
 
     def guarded(self, door: Door, route: Route) -> Handler:
         """A route's handler, with every error answered in the door's shape."""
@@ -220,14 +224,12 @@ class Desk:
         """
         if principal.job_id is not None and request[VISIT].access is not Access.READ:
             raise Forbidden("A stream token only reads.")
-        origins = principal.tenant.allowed_origins
-        headers = request.headers
-        origin = headers.get("Origin")
-        if origins is not None and origin is not None and origin not in origins:
+        if not self._origins.admit(request, principal.tenant, lambda: self.base_url(request)):
             raise Forbidden("This app may not be used from this page.")
         if request[VISIT].access is Access.MAKE:
             request[VISIT].payer = principal.tenant
         if self._traced:
+            headers = request.headers
             trace = parse(headers.get("traceparent"), headers.get("tracestate"))
             return msgspec.structs.replace(principal, trace=trace)
         return principal

@@ -9,13 +9,13 @@ come from here as well.
 import re
 from collections.abc import Callable, Mapping
 from ipaddress import IPv6Address, ip_address
-from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion11, hdrs, web
 
 from gateway.engine.core import Principal
 from gateway.errors import Forbidden, Unauthenticated, UnsupportedMediaType
 from gateway.origins import is_loopback
+from gateway.surfaces.origin import is_own
 
 # What a proxy adds to what it passes on.
 _PASSED_ON = ("forwarded", "via", "x-forwarded", "x-real-ip", "x-client-ip", "cf-connecting-ip")
@@ -83,10 +83,4 @@ def _is_own_page(request: web.Request, base_url: Callable[[], str]) -> bool:
     if request.headers.get("Sec-Fetch-Site", "none") not in _OF_ITS_OWN:
         return False
     origin = request.headers.get(hdrs.ORIGIN)
-    if origin is None:
-        return True
-    if origin.partition("://")[2].lower() == request.host.lower():
-        # By whatever name it was reached, whoever stands between and does TLS.
-        return True
-    own = urlsplit(base_url())
-    return origin.lower() == f"{own.scheme}://{own.netloc}".lower()
+    return origin is None or is_own(request, origin, base_url)

@@ -15,14 +15,13 @@ A reader is a place in the log: what it is sent is framed once for all, and it h
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from gateway.engine.core import Core, Principal
-from gateway.errors import Forbidden, InvalidRequest, StoreUnavailable
+from gateway.errors import InvalidRequest, StoreUnavailable
 from gateway.jobs import Job
 from gateway.log import Cursor
 from gateway.surfaces.assistant import shape
@@ -68,16 +67,10 @@ def messages(core: Core, job: Job, cursor: Cursor | None) -> Format:
 class WebSockets:
     """The route, over the one engine."""
 
-    def __init__(self, desk: Desk, streams: Streams, *, allowed: Callable[[str], bool]) -> None:
-        """Serve WebSockets.
-
-        Args:
-            allowed: pages of this origin may connect. Browsers ask nobody before they do.
-        """
+    def __init__(self, desk: Desk, streams: Streams) -> None:
         self._desk = desk
         self._core = desk.core
         self._streams = streams
-        self._allowed = allowed
         opened = Reply(101, "The events follow as messages `{event, id, data}`.", job=True)
         self.door = Door(
             FORM,
@@ -98,7 +91,6 @@ class WebSockets:
     async def connect(self, request: web.Request) -> web.StreamResponse:
         """A job's events from the reader's last one on. Refusals are HTTP's, before the upgrade."""
         principal = self._desk.principal(request)
-        self._check_origin(request)
         job = await self._core.own(principal, request.match_info["id"])
         cursor = cursor_of(request)
         connection = web.WebSocketResponse(
@@ -113,14 +105,6 @@ class WebSockets:
             with suppress(ConnectionError):
                 await self._serve(request, connection, stream, principal, job)
         return connection
-
-    def _check_origin(self, request: web.Request) -> None:
-        origin = request.headers.get("Origin")
-        if origin is None or self._allowed(origin):
-            return
-        own = self._desk.base_url(request)
-        if own != origin and not own.startswith(f"{origin}/"):
-            raise Forbidden("Pages of this origin may not do that.")
 
     async def _serve(
         self,
