@@ -167,7 +167,7 @@ class Auth:
             return self.app(token)
         if len(token) > _TOKEN_MOST_BYTES:
             raise Unauthenticated("The token is too long.")
-        return self._stream(token) or self.user(token)
+        return self.stream(token) or self.user(token)
 
     def user(self, token: str) -> Principal:
         """The user whom a user token names.
@@ -202,12 +202,14 @@ class Auth:
         }
         return jwt.encode(claims, self._stream_key, algorithm=_ALGORITHM)
 
-    def _stream(self, token: str) -> Principal | None:
+    def stream(self, token: str) -> Principal | None:
         """Who holds a stream token; None if it is signed as none.
 
         Raises:
             Unauthenticated: it is one, and not good any more.
         """
+        if len(token) > _TOKEN_MOST_BYTES:
+            return None
         signed, _, signature = token.encode("utf-8", "surrogatepass").rpartition(b".")
         ours = base64.urlsafe_b64encode(hmac.digest(self._stream_key, signed, "sha256"))
         if not hmac.compare_digest(ours.rstrip(b"="), signature):

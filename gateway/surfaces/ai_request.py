@@ -31,8 +31,9 @@ from gateway.errors import (
 from gateway.jobs import Callback, Job, Lane, OnFailure, State
 from gateway.messages import Message, Request
 from gateway.surfaces.answers import Answers, key_of
+from gateway.surfaces.behalf import OnBehalf
 from gateway.surfaces.body import decode, priority, required, text_field
-from gateway.surfaces.door import Desk, Door, answer, has_credential
+from gateway.surfaces.door import Desk, Door, answer
 from gateway.surfaces.idempotency import PARAMETER, Repeat, repeat_of
 from gateway.surfaces.polled import POLLED, Refusal, callback_body, polled
 from gateway.surfaces.route import JOB_ID, PRIORITY, Access, Body, Parameter, Reply, Route
@@ -64,10 +65,9 @@ _RESULT = msgspec.Meta(
 CheckUrl = Callable[[str, Tenant], object]
 
 
-class AiRequest(msgspec.Struct, frozen=True):
+class AiRequest(OnBehalf, frozen=True):
     """The body of `/ai_request`, and each entry of a batch."""
 
-    app_code: str | None = None
     request_type: str | None = None
     request: str | None = None
     callback_url: str | None = None
@@ -75,15 +75,14 @@ class AiRequest(msgspec.Struct, frozen=True):
     priority: Annotated[int, PRIORITY] | None = None
 
 
-class AiRequestBatch(msgspec.Struct, frozen=True):
-    """The body of `/ai_request/batch`. Its entries are read one by one."""
+class AiRequestBatch(OnBehalf, frozen=True):
+    """The body of `/ai_request/batch`. Its entries are read one by one; each may name its user."""
 
-    app_code: str | None = None
     requests: list[Annotated[msgspec.Raw, _REQUEST]] | None = None
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who cancels: the body of `/cancel_request/{id}`, where no header says it."""
+    """Who cancels: the body of `/cancel_request/{id}`, which need not be there."""
 
     app_code: str | None = None
 
@@ -177,7 +176,7 @@ class JobQueue:
         asked = decode(body, AiRequest)
         principal = self._desk.principal(request, asked.app_code)
         repeat = repeat_of(request, principal, FORM, body)
-        job = await self._submit(principal, asked, Lane.LIVE, repeat)
+        job = await self._submit(principal, asked, asked.named(), Lane.LIVE, repeat)
         return answer(_queued(job), request_id=job.id)
 
     async def submit_batch(self, request: web.Request) -> web.Response:
@@ -189,21 +188,23 @@ class JobQueue:
             raise InvalidRequest(
                 f"requests must hold 1 to {_BATCH_MOST} requests.", field="requests"
             )
+        user = batch.named()
         repeat = repeat_of(request, principal, f"{FORM}/batch", body)
         await repeat.claim(self._core.records.held, _BATCH_MOST)
         results = [
-            await self._submit_entry(principal, entry, repeat.entry(index))
+            await self._submit_entry(principal, entry, user, repeat.entry(index))
             for index, entry in enumerate(batch.requests)
         ]
         told: BatchAccepted = {"status": "success", "results": [{**each} for each in results]}
         return answer(told)
 
     async def _submit_entry(
-        self, principal: Principal, entry: msgspec.Raw, repeat: Repeat
+        self, principal: Principal, entry: msgspec.Raw, user: str | None, repeat: Repeat
     ) -> Accepted | Refusal:
         try:
             asked = decode(bytes(entry), AiRequest)
-            return _queued(await self._submit(principal, asked, Lane.BACKGROUND, repeat))
+            user = asked.named() or user
+            return _queued(await self._submit(principal, asked, user, Lane.BACKGROUND, repeat))
         except Conflict:
             # The key belongs to another batch, which came at the same time.
             raise
@@ -211,7 +212,7 @@ class JobQueue:
             return shape(error)
 
     async def _submit(
-        self, principal: Principal, asked: AiRequest, lane: Lane, repeat: Repeat
+        self, principal: Principal, asked: AiRequest, user: str | None, lane: Lane, repeat: Repeat
     ) -> Job:
         tenant = principal.tenant
         kind_name = required("request_type", asked.request_type)
@@ -224,6 +225,7 @@ class JobQueue:
         ask = Ask(
             request=self._request(tenant, kind, text, asked.model),
             door=FORM,
+            user=user,
             priority=priority(asked.priority),
             lane=lane,
             on_failure=OnFailure.RESTART,
@@ -237,7 +239,7 @@ class JobQueue:
 
     async def _submit_or_find(self, principal: Principal, kind: RequestType, ask: Ask) -> Job:
         """The job that answered the same request lately, or else a new one."""
-        key = key_of(principal.owner(), kind.name, ask.request)
+        key = key_of(principal.owner(ask.user), kind.name, ask.request)
         job = await self._answers.find(key, kind.cache)
         if job is None:
             job = await self._core.submit(principal, ask)
@@ -278,7 +280,7 @@ class JobQueue:
         return await self._core.job(job.id) or job
 
     async def _job(self, request: web.Request, job_id: str) -> Job:
-        by_id = not self._poll_needs_app_code and not has_credential(request)
+        by_id = not self._poll_needs_app_code and not self._desk.credentials.brought(request)
         job = await self._core.job(job_id)
         if by_id and job is not None and job.door == FORM:
             return job
@@ -310,7 +312,7 @@ class JobQueue:
 
     async def _code(self, request: web.Request) -> str | None:
         """The app code out of the body, which need not be there."""
-        if has_credential(request) or not request.body_exists:
+        if not request.body_exists:
             return None
         return decode(await self._desk.body(request), Caller).app_code
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from gateway.errors import InvalidRequest, UnknownModel
 from gateway.jobs import Job
 from gateway.messages import Message, Request
+from gateway.surfaces.behalf import OnBehalf
 from gateway.surfaces.body import decode, text_field
 from gateway.surfaces.chat_completion import (
     ChunkDelta,
@@ -38,16 +39,14 @@ class Turn(msgspec.Struct, frozen=True):
     content: str
 
 
-class AskRequest(msgspec.Struct, frozen=True):
+class AskRequest(OnBehalf, frozen=True):
     """The body of `/v1/ask`. `client_id` and `user_id` are names, no secrets."""
 
     question: str | None = None
     history: list[Turn] | None = None
     client_id: str | None = None
-    user_id: str | None = None
     stream: bool | None = None
     model: str | None = None
-    app_code: str | None = None
     priority: Annotated[int, PRIORITY] | None = None
     on_disconnect: Literal["cancel", "continue"] | None = None
 
@@ -160,7 +159,7 @@ class AskDoor:
             model=asked.model or self._desk.default_model,
             fallback_models=self._desk.fallback_models,
         )
-        ask = self._direct.ask(asked, wanted, door=FORM, user=asked.user_id, repeat=repeat)
+        ask = self._direct.ask(asked, wanted, door=FORM, repeat=repeat)
         if asked.stream:
             return await self._direct.stream(request, principal, ask, _format)
         return answer(_whole(await self._direct.whole(request, principal, ask)))

@@ -20,6 +20,7 @@ from gateway.events import Completed, Delta, Event, Failed, Restarted, Usage, as
 from gateway.jobs import Job, OnDisconnect
 from gateway.log import START, Cursor
 from gateway.messages import Message, Request
+from gateway.surfaces.behalf import OnBehalf
 from gateway.surfaces.body import clean, decode, text_field
 from gateway.surfaces.chat_completion import TokenCount, usage
 from gateway.surfaces.conversations import Archive, ChatFault, shape
@@ -36,7 +37,7 @@ FORM = "chat"
 _ANSWER_TOKENS = 4096
 
 
-class ChatRequest(msgspec.Struct, frozen=True):
+class ChatRequest(OnBehalf, frozen=True):
     """The body of `/api/chat/stream`."""
 
     user_prompt: str | None = None
@@ -46,8 +47,6 @@ class ChatRequest(msgspec.Struct, frozen=True):
     save_conversation: bool | None = None
     conversation_id: str | None = None
     on_disconnect: Literal["continue", "cancel"] | None = None
-    app_code: str | None = None
-    user_id: str | None = None
 
 
 class ChatBegun(TypedDict):
@@ -165,7 +164,7 @@ class Chat:
         ask = Ask(
             request=self._request(principal.tenant, asked, earlier),
             door=FORM,
-            user=asked.user_id or None,
+            user=asked.named(),
             on_disconnect=OnDisconnect(asked.on_disconnect or self._on_disconnect),
             idempotency_key=repeat.key,
             fingerprint=repeat.fingerprint,
@@ -194,7 +193,7 @@ class Chat:
     async def _earlier(self, principal: Principal, asked: ChatRequest) -> Conversation | None:
         if not asked.conversation_id:
             return None
-        return await self._archive.own(principal, asked.conversation_id, asked.user_id or None)
+        return await self._archive.own(principal, asked.conversation_id, asked.named())
 
     def _begun(self, principal: Principal, asked: ChatRequest) -> Conversation | None:
         """The conversation that this question begins; None if it is not to be kept."""
@@ -203,7 +202,7 @@ class Chat:
         now = self._now()
         return Conversation(
             id=self._new_uuid(),
-            owner=principal.owner(asked.user_id or None),
+            owner=principal.owner(asked.named()),
             created_at=now,
             updated_at=now,
         )

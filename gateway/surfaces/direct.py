@@ -55,6 +55,8 @@ class Wish(Protocol):
     @property
     def on_disconnect(self) -> str | None: ...
 
+    def named(self) -> str | None: ...
+
 
 class Direct:
     """Makes jobs for callers who wait.
@@ -82,18 +84,16 @@ class Direct:
         self._on_disconnect = on_disconnect
         self._hold_s = hold_s
 
-    def ask(
-        self, wish: Wish, wanted: Request, *, door: str, user: str | None, repeat: Repeat
-    ) -> Ask:
+    def ask(self, wish: Wish, wanted: Request, *, door: str, repeat: Repeat) -> Ask:
         """What a caller wants who waits for the answer, and has read none of it unless it streams.
 
-        Args:
-            user: whom the caller names.
+        Raises:
+            InvalidRequest: the wish cannot be.
         """
         return Ask(
             request=wanted,
             door=door,
-            user=user or None,
+            user=wish.named(),
             priority=priority(wish.priority),
             on_failure=OnFailure.ERROR if wish.stream else OnFailure.RESTART,
             on_disconnect=OnDisconnect(wish.on_disconnect or self._on_disconnect),

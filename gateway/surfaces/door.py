@@ -29,6 +29,7 @@ from gateway.errors import (
 )
 from gateway.surfaces import operators
 from gateway.surfaces.coding import decoded
+from gateway.surfaces.credentials import CODE_HEADER, Credentials
 from gateway.surfaces.origin import Origins
 from gateway.surfaces.route import Access, Handler, Route
 from gateway.surfaces.visit import VISIT, Visit
@@ -40,7 +41,6 @@ T = TypeVar("T")
 # An error in the shape of a door's own wire. Its return type is in the API document.
 Shape = Callable[[GatewayError], Any]
 
-TOKEN_PARAMETER = "access_token"  # noqa: S105
 # Plain enough to be repeated in a link.
 _SCHEME = re.compile(r"https?")
 _HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
@@ -106,6 +106,7 @@ class Desk:
             origins: the pages from which apps may be used that list none.
         """
         self.core = core
+        self.credentials = Credentials(core)
         self.default_model = default_model
         self.fallback_models = fallback_models
         self.public_url = public_url
@@ -160,39 +161,26 @@ class Desk:
 
     # -- who asks -----------------------------------------------------------------------------
 
-    def principal(self, request: web.Request, code: str | None = None) -> Principal:
+    def principal(
+        self, request: web.Request, code: str | None = None, *, token: str | None = None
+    ) -> Principal:
         """Who makes this request, and that the route is for them.
 
         Args:
-            code: an app code out of the body; it beats the headers.
+            code: an app code out of the body.
+            token: what the body holds as a token.
 
         Raises:
-            Unauthenticated: no good credential.
+            Unauthenticated: no good credential, or not all of them are, and of one app.
             Forbidden: a good one that is not for this.
         """
-        return self.authorized(request, self._authenticated(request, code))
-
-    def _authenticated(self, request: web.Request, code: str | None) -> Principal:
-        auth = self.core.auth
-        if code is not None:
-            return auth.app(code)
-        authorization = _only(request, "Authorization")
-        if authorization is not None:
-            scheme, _, token = authorization.partition(" ")
-            if scheme.lower() != "bearer":
-                raise Unauthenticated("Authorization must be Bearer.")
-            return auth.bearer(token.strip())
-        header_code = _only(request, "X-App-Code")
-        if header_code is not None:
-            return auth.app(header_code)
-        if request[VISIT].access is Access.READ:
-            brought = request.query.get(TOKEN_PARAMETER) or request.cookies.get(TOKEN_PARAMETER)
-            if brought is not None:
-                return self._brought(brought)
-        if request[VISIT].access is Access.OWN:
-            # What somebody left is not shown to everybody who brings as little.
-            raise Unauthenticated
-        return auth.anonymous()
+        holder = self.credentials.holder(request, code=code, token=token)
+        if holder is None:
+            if request[VISIT].access is Access.OWN:
+                # What somebody left is not shown to everybody who brings as little.
+                raise Unauthenticated
+            holder = self.core.auth.anonymous()
+        return self._authorized(request, holder)
 
     def admit(self, request: web.Request) -> None:
         """See that an operator asks.
@@ -201,7 +189,7 @@ class Desk:
             Unauthenticated, Forbidden, UnsupportedMediaType: see `operators.check`.
         """
         headers = request.headers
-        brought = hdrs.AUTHORIZATION in headers or "X-App-Code" in headers
+        brought = hdrs.AUTHORIZATION in headers or CODE_HEADER in headers
         operators.check(
             request,
             self.principal(request) if brought else None,
@@ -209,14 +197,7 @@ class Desk:
             base_url=lambda: self.base_url(request),
         )
 
-    def _brought(self, token: str) -> Principal:
-        """Who holds what came in the URL or a cookie: more than one job it must not open."""
-        principal = self.core.auth.bearer(token)
-        if principal.job_id is None:
-            raise Unauthenticated("Only a stream token may stand in a URL or a cookie.")
-        return principal
-
-    def authorized(self, request: web.Request, principal: Principal) -> Principal:
+    def _authorized(self, request: web.Request, principal: Principal) -> Principal:
         """The principal, if the route is for them.
 
         Raises:
@@ -320,18 +301,6 @@ def _told(request: web.Request, name: str, proxies: int, default: str) -> str:
     return listed[-min(proxies, len(listed))] if listed else default
 
 
-def _only(request: web.Request, name: str) -> str | None:
-    """The one credential in the headers of that name.
-
-    Raises:
-        Unauthenticated: there are more, and whoever passed them on may have gone by another.
-    """
-    brought = request.headers.getall(name, ())
-    if len(brought) > 1:
-        raise Unauthenticated(f"{name} is there twice.")
-    return brought[0] if brought else None
-
-
 def _check_type(request: web.Request) -> None:
     kind = request.content_type
     if kind != "application/json" and not (
@@ -371,14 +340,3 @@ def allowance(limit: int, *, remaining: int, reset_s: int) -> dict[str, str]:
         "X-RateLimit-Remaining-Requests": str(remaining),
         "X-RateLimit-Reset-Requests": f"{reset_s}s",
     }
-
-
-def has_credential(request: web.Request) -> bool:
-    """The request brings a credential outside its body, good or not."""
-    headers = request.headers
-    return (
-        "Authorization" in headers
-        or "X-App-Code" in headers
-        or (request.query_string != "" and TOKEN_PARAMETER in request.query)
-        or (hdrs.COOKIE in headers and TOKEN_PARAMETER in request.cookies)
-    )

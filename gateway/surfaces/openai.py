@@ -15,6 +15,7 @@ from gateway.engine.core import Principal
 from gateway.errors import InvalidRequest, UnknownModel
 from gateway.jobs import Job
 from gateway.messages import Request
+from gateway.surfaces.behalf import OnUsersBehalf
 from gateway.surfaces.body import decode
 from gateway.surfaces.chat_completion import ChatCompletion, ChatCompletionChunk, ChunkFramer, whole
 from gateway.surfaces.direct import REFUSES, Direct
@@ -40,7 +41,7 @@ class StreamOptions(msgspec.Struct, frozen=True):
     include_usage: bool | None = None
 
 
-class CompletionRequest(msgspec.Struct, frozen=True):
+class CompletionRequest(OnUsersBehalf, frozen=True):
     """What the gateway itself reads of a body; all else is for the provider."""
 
     model: str | None = None
@@ -51,8 +52,6 @@ class CompletionRequest(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     tools: list[dict[str, Any]] | None = None
-    user: str | None = None
-    app_code: str | None = None
     priority: Annotated[int, PRIORITY] | None = None
     on_disconnect: Literal["cancel", "continue"] | None = None
 
@@ -144,7 +143,7 @@ class Completions:
         principal = self._desk.principal(request, asked.app_code)
         repeat = repeat_of(request, principal, FORM, body)
         wanted = self._request(asked, decode(body, dict[str, Any]))
-        ask = self._direct.ask(asked, wanted, door=FORM, user=asked.user, repeat=repeat)
+        ask = self._direct.ask(asked, wanted, door=FORM, repeat=repeat)
         if asked.stream:
             form = partial(_format, include_usage=asked.include_usage)
             return await self._direct.stream(request, principal, ask, form)

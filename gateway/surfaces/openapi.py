@@ -28,7 +28,8 @@ from gateway.errors import (
     UnsupportedMediaType,
 )
 from gateway.surfaces.budget import HEADER
-from gateway.surfaces.door import TOKEN_PARAMETER, Door, answer
+from gateway.surfaces.credentials import CODE_HEADER, TOKEN_PARAMETER
+from gateway.surfaces.door import Door, answer
 from gateway.surfaces.route import (
     MESSAGE,
     Access,
@@ -66,8 +67,8 @@ _SCHEMES: Item = {
     "appCode": {
         "type": "apiKey",
         "in": "header",
-        "name": "X-App-Code",
-        "description": "An app code. A JSON body may hold it too, as `app_code`, and beats this.",
+        "name": CODE_HEADER,
+        "description": "An app code. A JSON body may hold it too, as `app_code`.",
     },
     "tokenInQuery": {
         "type": "apiKey",

@@ -7,7 +7,6 @@ https://platform.openai.com/docs/guides/background
 import re
 from typing import Annotated, Any, Literal
 
-import msgspec
 from aiohttp import web
 from msgspec.structs import replace
 
@@ -16,6 +15,7 @@ from gateway.errors import BadCursor, Gone, InvalidRequest, JobNotFound, Unknown
 from gateway.jobs import Job, Lane, OnDisconnect, State
 from gateway.messages import Message, Request
 from gateway.surfaces import response_input
+from gateway.surfaces.behalf import OnUsersBehalf
 from gateway.surfaces.body import decode
 from gateway.surfaces.chat_completion import tool_call
 from gateway.surfaces.direct import REFUSES, Direct
@@ -40,7 +40,7 @@ FORM = "responses"
 _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
 
 
-class ResponseRequest(msgspec.Struct, frozen=True):
+class ResponseRequest(OnUsersBehalf, frozen=True):
     """The body of `/v1/responses`."""
 
     model: str | None = None
@@ -58,8 +58,6 @@ class ResponseRequest(msgspec.Struct, frozen=True):
     previous_response_id: str | None = None
     conversation: Any = None
     prompt: Any = None
-    user: str | None = None
-    app_code: str | None = None
     priority: Annotated[int, PRIORITY] | None = None
     on_disconnect: Literal["cancel", "continue"] | None = None
 
@@ -138,7 +136,7 @@ class Responses:
         repeat = repeat_of(request, principal, FORM, body)
         fields = {k: v for k, v in decode(body, dict[str, Any]).items() if v is not None}
         wanted = await self._request(principal, asked, fields)
-        ask = self._direct.ask(asked, wanted, door=FORM, user=asked.user, repeat=repeat)
+        ask = self._direct.ask(asked, wanted, door=FORM, repeat=repeat)
         echo = {name: fields[name] for name in ECHOED if name in fields}
         ask = replace(ask, context={"response": echo}, **_in_background(asked))
         if asked.stream:

@@ -5,20 +5,22 @@ server-sent events carry no carriage return.
 """
 
 from collections.abc import Callable
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import msgspec
 from aiohttp import web
 
 from gateway import sse
-from gateway.engine.core import Ask
+from gateway.engine.core import Ask, Principal
 from gateway.errors import Conflict, CursorConflict, GatewayError, InvalidRequest
 from gateway.events import Completed, Delta, Event, Restarted, Usage, as_failed
 from gateway.jobs import Callback, Job, OnFailure, Start
 from gateway.log import Cursor
 from gateway.messages import Message, Request
+from gateway.surfaces.behalf import OnBehalf
 from gateway.surfaces.body import decode, required, text_field
-from gateway.surfaces.door import TOKEN_PARAMETER, Desk, Door, answer
+from gateway.surfaces.credentials import TOKEN_PARAMETER
+from gateway.surfaces.door import Desk, Door, answer
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, digest, repeat_of
 from gateway.surfaces.route import MESSAGE, Access, Body, Events, Reply, Route
@@ -31,14 +33,12 @@ FORM = "n8n"
 CheckUrl = Callable[[str, Tenant], object]
 
 
-class InitStream(msgspec.Struct, frozen=True):
+class InitStream(OnBehalf, frozen=True):
     """The body of `/init-stream`. n8n sends null and "" for absent, and numbers as text."""
 
     n8nToken: str | None = None
-    app_code: str | None = None
     resumeUrl: str | None = None
     prompt: str | None = None
-    userId: str | None = None
     chatId: str | None = None
     model: str | None = None
     max_tokens: int | str | None = None
@@ -134,7 +134,10 @@ class N8n:
         """Accept a prompt; answer with the address of its stream. A repeat gets the same."""
         body = await self._desk.body(request)
         asked = decode(body, InitStream)
-        principal = self._principal(request, asked)
+        principal = self._desk.principal(
+            request, asked.app_code or None, token=asked.n8nToken or None
+        )
+        user = asked.named()
         repeat = repeat_of(request, principal, FORM, body)
         prompt, url = required("prompt", asked.prompt), required("resumeUrl", asked.resumeUrl)
         self._check_url(url, principal.tenant)
@@ -150,21 +153,21 @@ class N8n:
                     max_tokens=_whole("max_tokens", asked.max_tokens) or _MAX_TOKENS,
                 ),
                 door=FORM,
-                user=asked.userId or None,
+                user=user,
                 on_failure=OnFailure.RESTART,
                 start=self._start,
                 callback=Callback(
                     url=url,
                     form=FORM,
                     echo={
-                        "userId": asked.userId or None,
+                        "userId": user,
                         "chatId": asked.chatId or None,
                         "prompt": prompt,
                     },
                 ),
                 # A workflow that sends no key waits at an address of its own.
                 idempotency_key=repeat.key or f"resume:{digest(url)}",
-                fingerprint=repeat.fingerprint or digest(principal.tenant.name, prompt),
+                fingerprint=repeat.fingerprint or _fingerprint(principal, prompt),
             ),
         )
         token = self._core.auth.stream_token(job, self._token_life_s)
@@ -172,16 +175,17 @@ class N8n:
         told: StreamBegun = {"ok": True, "streamUrl": stream_url}
         return answer(told, request_id=job.id)
 
-    def _principal(self, request: web.Request, asked: InitStream) -> Any:
-        if asked.n8nToken:
-            return self._desk.authorized(request, self._core.auth.bearer(asked.n8nToken))
-        return self._desk.principal(request, asked.app_code or None)
-
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """The text of an answer as it is written, from the reader's last event on."""
         principal = self._desk.principal(request)
         job = await self._core.own(principal, request.match_info["id"])
         return await self._streams.serve(request, principal, job, TEXT, cursor_of(request))
+
+
+def _fingerprint(principal: Principal, prompt: str) -> str:
+    """Of what must be the same where an address is waited at again, the user of a token too."""
+    user = (principal.user or "",) if principal.proven else ()
+    return digest(principal.tenant.name, prompt, *user)
 
 
 def _shape(error: GatewayError) -> StreamRefused:

@@ -307,3 +307,33 @@ def test_who_may_read_what(principal: Principal, readable: set[str]) -> None:
         "other zoë": Owner(tenant="other", user="zoë"),
     }
     assert {name for name, owner in owners.items() if principal.may_read(JOB.id, owner)} == readable
+
+
+LINK = Principal(tenant=ACME, job_id=JOB.id)
+
+
+@pytest.mark.parametrize(
+    ("one", "another", "both"),
+    [
+        (APP, APP, APP),
+        (APP, ZOE, ZOE),
+        (ZOE, ZOE, ZOE),
+        (APP, LINK, LINK),
+        (ZOE, LINK, None),
+        (ZOE, Principal(tenant=ACME, user="adam", proven=True), None),
+        (LINK, Principal(tenant=ACME, job_id="another"), None),
+        (APP, Principal(tenant=OTHER), None),
+        (APP, Principal(tenant=OTHER, user="zoë", proven=True), None),
+        (ZOE, Principal(tenant=OTHER, user="zoë", proven=True), None),
+    ],
+)
+def test_who_holds_two_credentials(
+    one: Principal, another: Principal, both: Principal | None
+) -> None:
+    """The narrower one; None is nobody who could be known by both. Their order is no matter."""
+    for first, second in ((one, another), (another, one)):
+        if both is None:
+            with pytest.raises(Unauthenticated, match="different"):
+                first.joined(second)
+        else:
+            assert first.joined(second) == both

@@ -1,7 +1,6 @@
 """Routes x credentials x roles: who gets in where, and what the others are told."""
 
 import time
-from collections.abc import AsyncIterator
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -19,7 +18,6 @@ from tests.surfaces.running import (
     WEBHOOK_SECRET,
     Gateway,
     Reply,
-    apps,
     bearer,
     user_token,
 )
@@ -272,6 +270,34 @@ async def test_what_opens_more_than_a_stream_stays_out_of_urls(
         assert (await gateway.get(path, Cookie=f"access_token={credential}")).status == 401
 
 
+async def test_a_foreign_cookie_is_no_credential(gateway: Gateway, jobs: Jobs) -> None:
+    """Other software on the host uses that name, and browsers send what it has set."""
+    for value in ("theirs", "", user_token(), CODE, "x" * 5_000, "ey.theirs.too"):
+        cookie = {"Cookie": f"access_token={value}"}
+        assert (await gateway.get(f"/get_request/{jobs.queued}", **cookie)).status == 200
+        assert (await gateway.get(f"/get_request/{jobs.streamed}", **cookie)).status == 404
+        link = f"/stream/{jobs.queued}"
+        assert (await gateway.get(link, **cookie)).status == 401
+        assert (await gateway.get(link, **cookie, **bearer(CODE))).status == 200
+        token = await stream_token(gateway, jobs.queued)
+        assert (await gateway.get(f"{link}?access_token={token}", **cookie)).status == 200
+        assert (await gateway.post("/v1/ask", {"question": "hi"}, **cookie)).status == 401
+
+
+async def test_the_cookie_of_a_stream_stays_a_credential(gateway: Gateway, jobs: Jobs) -> None:
+    """For its own job; another is as unknown, and one whose time is over opens nothing."""
+    token = await stream_token(gateway, jobs.queued)
+    old = _old(gateway, await gateway.job(jobs.queued))
+    for value, path, status in (
+        (token, jobs.queued, 200),
+        (token, jobs.streamed, 404),
+        (old, jobs.queued, 401),
+    ):
+        for door in ("get_request", "stream"):
+            cookie = f"access_token={value}"
+            assert (await gateway.get(f"/{door}/{path}", Cookie=cookie)).status == status
+
+
 async def test_a_stream_token_ends(gateway: Gateway, jobs: Jobs) -> None:
     """With its time; and a user token that is made to look like one is none."""
     job = await gateway.job(jobs.queued)
@@ -319,28 +345,6 @@ async def test_no_secret_is_told(n8n: N8n) -> None:
     assert b"job_submitted" in said
     secrets = (CODE, token, wrong, stream, "wrong-canary", JWT_SECRET, WEBHOOK_SECRET, "canary")
     assert [secret for secret in secrets if secret.encode() in said] == []
-
-
-@pytest.fixture
-async def guarded() -> AsyncIterator[Gateway]:
-    """The shop may be used from one page only."""
-    async with Gateway(
-        app_codes=apps(allowed_origins=["https://shop.test"]),
-        ALLOWED_ORIGINS="https://bank.test",
-    ) as gateway:
-        yield gateway
-
-
-async def test_an_app_may_be_bound_to_its_pages(guarded: Gateway) -> None:
-    """A good code on another site is 403; without a browser it stays good."""
-    for origin, status in (("https://shop.test", 200), ("https://bank.test", 403), ("null", 403)):
-        body = {"app_code": CODE, "request_type": "ask", "request": "hi"}
-        reply = await guarded.post("/ai_request", body, Origin=origin)
-        assert reply.status == status
-        assert status == 200 or reply.json()["error_code"] == "FORBIDDEN"
-    await guarded.queue()
-    body["app_code"] = OTHER_CODE
-    assert (await guarded.post("/ai_request", body, Origin="https://bank.test")).status == 200
 
 
 async def test_wrong_credentials_are_limited_by_address(gateway: Gateway) -> None:

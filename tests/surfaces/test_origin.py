@@ -1,4 +1,4 @@
-"""Which pages may use an app: those on its list, or else on the gateway's, and the gateway's own."""
+"""Which pages may use an app: its own list's or the gateway's list's, and the gateway's own."""
 
 from collections.abc import AsyncIterator
 

@@ -18,6 +18,8 @@ export interface ActionData {
 /** The body of `/ai_request`, and each entry of a batch. */
 export interface AiRequest {
   app_code?: string | null | undefined;
+  user_id?: string | null | undefined;
+  userId?: string | null | undefined;
   request_type: string;
   request: string;
   callback_url?: string | null | undefined;
@@ -25,9 +27,11 @@ export interface AiRequest {
   priority?: number | null | undefined;
 }
 
-/** The body of `/ai_request/batch`. Its entries are read one by one. */
+/** The body of `/ai_request/batch`. Its entries are read one by one; each may name its user. */
 export interface AiRequestBatch {
   app_code?: string | null | undefined;
+  user_id?: string | null | undefined;
+  userId?: string | null | undefined;
   requests: AiRequest[];
 }
 
@@ -57,13 +61,14 @@ export interface AskAnswer {
 
 /** The body of `/v1/ask`. `client_id` and `user_id` are names, no secrets. */
 export interface AskRequest {
+  app_code?: string | null | undefined;
+  user_id?: string | null | undefined;
+  userId?: string | null | undefined;
   question: string;
   history?: Turn[] | null | undefined;
   client_id?: string | null | undefined;
-  user_id?: string | null | undefined;
   stream?: boolean | null | undefined;
   model?: string | null | undefined;
-  app_code?: string | null | undefined;
   priority?: number | null | undefined;
   on_disconnect?: "cancel" | "continue" | null | undefined;
 }
@@ -77,13 +82,14 @@ export interface AssistantAccepted {
 
 /** The body of `/assistant/request`. */
 export interface AssistantRequest {
+  app_code?: string | null | undefined;
+  user_id?: string | null | undefined;
+  userId?: string | null | undefined;
   prompt: string;
   mode?: string | null | undefined;
   track_id?: string | null | undefined;
   context?: Record<string, unknown> | null | undefined;
   model?: string | null | undefined;
-  app_code?: string | null | undefined;
-  user_id?: string | null | undefined;
 }
 
 /** How a request stands; of the rest, what there is to say in that state. */
@@ -124,6 +130,9 @@ export interface Broken {
 
 /** The body of `/api/chat/stream`. */
 export interface ChatRequest {
+  app_code?: string | null | undefined;
+  user_id?: string | null | undefined;
+  userId?: string | null | undefined;
   user_prompt: string;
   model?: string | null | undefined;
   system_prompt?: string | null | undefined;
@@ -131,8 +140,6 @@ export interface ChatRequest {
   save_conversation?: boolean | null | undefined;
   conversation_id?: string | null | undefined;
   on_disconnect?: "cancel" | "continue" | null | undefined;
-  app_code?: string | null | undefined;
-  user_id?: string | null | undefined;
 }
 
 /** The next piece of the answer. */

@@ -1,0 +1,100 @@
+"""What a request brings to say who asks: in its headers, its body, its URL or a cookie.
+
+All that is brought on purpose must be good, and of one app; the narrowest of it is who asks, so
+that a user's token beside the code of its app is that user's. A link to a stream counts where
+nothing else was brought, and a cookie only where it is a stream's: browsers send along what
+other software on the same host has set.
+"""
+
+from collections.abc import Iterator
+from functools import reduce
+
+from aiohttp import hdrs, web
+
+from gateway.engine.core import Core, Principal
+from gateway.errors import Unauthenticated
+from gateway.surfaces.route import Access
+from gateway.surfaces.visit import VISIT
+
+TOKEN_PARAMETER = "access_token"  # noqa: S105
+CODE_HEADER = "X-App-Code"
+
+
+class Credentials:
+    """Reads them, and asks the engine whose they are."""
+
+    def __init__(self, core: Core) -> None:
+        self._auth = core.auth
+
+    def holder(
+        self, request: web.Request, *, code: str | None = None, token: str | None = None
+    ) -> Principal | None:
+        """Who holds all that the request brings; None where it brings nothing.
+
+        Args:
+            code: an app code out of the body.
+            token: what the body holds as a token.
+
+        Raises:
+            Unauthenticated: some of it is not good, or it is of different callers.
+        """
+        held = [*self._in_body(code, token), *self._in_headers(request)]
+        if held:
+            return reduce(Principal.joined, held)
+        return self._of_a_link(request) if request[VISIT].access is Access.READ else None
+
+    def brought(self, request: web.Request) -> bool:
+        """There are some outside its body, good or not."""
+        headers = request.headers
+        return (
+            hdrs.AUTHORIZATION in headers
+            or CODE_HEADER in headers
+            or (request.query_string != "" and TOKEN_PARAMETER in request.query)
+            or self._in_cookie(request) is not None
+        )
+
+    def _in_body(self, code: str | None, token: str | None) -> Iterator[Principal]:
+        if code is not None:
+            yield self._auth.app(code)
+        if token is not None:
+            yield self._auth.bearer(token)
+
+    def _in_headers(self, request: web.Request) -> Iterator[Principal]:
+        authorization = _only(request, hdrs.AUTHORIZATION)
+        if authorization is not None:
+            scheme, _, token = authorization.partition(" ")
+            if scheme.lower() != "bearer":
+                raise Unauthenticated("Authorization must be Bearer.")
+            yield self._auth.bearer(token.strip())
+        code = _only(request, CODE_HEADER)
+        if code is not None:
+            yield self._auth.app(code)
+
+    def _of_a_link(self, request: web.Request) -> Principal | None:
+        """Who came by the link to a stream: more than one job it must not open."""
+        token = request.query.get(TOKEN_PARAMETER)
+        if not token:
+            return self._in_cookie(request)
+        principal = self._auth.stream(token)
+        if principal is None:
+            raise Unauthenticated("Only a stream token may stand in a URL.")
+        return principal
+
+    def _in_cookie(self, request: web.Request) -> Principal | None:
+        """Who holds the stream token in a cookie; None where that is no such token."""
+        if hdrs.COOKIE not in request.headers:
+            return None
+        token = request.cookies.get(TOKEN_PARAMETER)
+        return None if token is None else self._auth.stream(token)
+
+
+def _only(request: web.Request, name: str) -> str | None:
+    """The one credential in the headers of that name.
+
+    Raises:
+        Unauthenticated: there are more, and whoever passed them on may have gone by another.
+    """
+    brought = request.headers.getall(name, ())
+    if len(brought) > 1:
+        raise Unauthenticated(f"{name} is there twice.")
+    return brought[0] if brought else None
