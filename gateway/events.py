@@ -6,6 +6,7 @@ nothing else, in its own frames. An attempt begins with Started (the first) or R
 event ends the log.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -36,9 +37,13 @@ class Routed(Event, frozen=True, tag="routed"):
 
 
 class Delta(Event, frozen=True, tag="delta"):
-    """More text of the answer; never empty, never a lone surrogate."""
+    """More text of the answer; never empty, never a lone surrogate.
+
+    With `refusal` the model says why it does not answer: text as any other, but at OpenAI's door.
+    """
 
     text: str
+    refusal: bool = False
 
 
 class ToolCall(Event, frozen=True, tag="tool_call"):
@@ -56,11 +61,17 @@ class Logprobs(Event, frozen=True, tag="logprobs"):
 
 
 class Usage(Event, frozen=True, tag="usage"):
-    """Tokens read and written. `estimated` where the provider told none."""
+    """Tokens read and written. `estimated` where the provider told none.
+
+    Some of those read were in its cache, some of those written are thoughts: None where it did
+    not tell how many.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     estimated: bool = False
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
     @property
     def total_tokens(self) -> int:
@@ -76,13 +87,24 @@ def total(*counted: Usage | None) -> Usage | None:
         prompt_tokens=sum(usage.prompt_tokens for usage in found),
         completion_tokens=sum(usage.completion_tokens for usage in found),
         estimated=any(usage.estimated for usage in found),
+        cached_tokens=_sum(usage.cached_tokens for usage in found),
+        reasoning_tokens=_sum(usage.reasoning_tokens for usage in found),
     )
 
 
+def _sum(counts: Iterable[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
 class Completed(Event, frozen=True, tag="completed"):
-    """The answer is whole. `finish_reason` in OpenAI's words: stop, length, tool_calls, …"""
+    """The answer is whole. `finish_reason` in OpenAI's words: stop, length, tool_calls, …
+
+    `refused`: its text is the model's refusal.
+    """
 
     finish_reason: str = "stop"
+    refused: bool = False
 
 
 class Failed(Event, frozen=True, tag="failed"):

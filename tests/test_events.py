@@ -26,6 +26,7 @@ from gateway.events import (
     as_failed,
     decode,
     encode,
+    total,
 )
 
 words = st.text(st.characters(exclude_categories=["Cs"]))
@@ -34,11 +35,18 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Started),
     st.builds(Restarted, reason=words),
     st.builds(Routed, model=words, provider=words),
-    st.builds(Delta, text=words),
+    st.builds(Delta, text=words, refusal=st.booleans()),
     st.builds(ToolCall, id=words, name=words, arguments=words),
     st.builds(Logprobs, told=words),
-    st.builds(Usage, prompt_tokens=counts, completion_tokens=counts, estimated=st.booleans()),
-    st.builds(Completed, finish_reason=words),
+    st.builds(
+        Usage,
+        prompt_tokens=counts,
+        completion_tokens=counts,
+        estimated=st.booleans(),
+        cached_tokens=st.none() | counts,
+        reasoning_tokens=st.none() | counts,
+    ),
+    st.builds(Completed, finish_reason=words, refused=st.booleans()),
     st.builds(Failed, code=words, message=words, retryable=st.booleans()),
     st.builds(Cancelled, reason=words),
     st.builds(Expired, waited_for=words),
@@ -113,3 +121,13 @@ def test_every_kind_of_event_can_be_stored() -> None:
 def test_usage_sums_up() -> None:
     """The total is what was read and what was written."""
     assert Usage(prompt_tokens=3, completion_tokens=4).total_tokens == 7
+
+
+def test_tokens_of_several_attempts_are_summed() -> None:
+    """Of what some of them were, as far as any attempt tells."""
+    one = Usage(prompt_tokens=3, completion_tokens=4, cached_tokens=1)
+    two = Usage(prompt_tokens=5, completion_tokens=6, cached_tokens=2, estimated=True)
+    assert total(one, None, two) == Usage(
+        prompt_tokens=8, completion_tokens=10, cached_tokens=3, estimated=True
+    )
+    assert (total(None, one), total(None)) == (one, None)

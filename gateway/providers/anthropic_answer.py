@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from gateway.errors import (
     ProviderError,
@@ -108,8 +109,10 @@ class Translator(Translation):
             return []
         counts = dict(self._counts)
         written = counts.pop("output_tokens", 0)
+        cached = counts.get("cache_read_input_tokens")
         # What the cache held, or was given to hold, was read as well.
-        return [*counted(written, *counts.values())]
+        used = counted(written, *counts.values())
+        return [replace(each, cached_tokens=cached) for each in used]
 
     def _read_rarities(self, event: _Event) -> str | None:
         """Read what is no delta; the text that a block begins with, if any."""

@@ -148,6 +148,9 @@ def _blocks(message: Message) -> Iterator[dict[str, Any]]:
         }
         return
     yield from _parts(message.content)
+    if message.extra is not None and isinstance(refusal := message.extra.get("refusal"), str):
+        # What OpenAI's model said in place of an answer.
+        yield from _parts(refusal)
     for call in message.tool_calls or ():
         yield _tool_use(call)
 

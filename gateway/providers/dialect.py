@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from gateway.errors import ProviderError
 from gateway.events import Delta, Logprobs, Usage
@@ -104,7 +105,7 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 class Translator(Translation):
     """Turns the chunks of one streamed answer into events."""
 
-    __slots__ = ("_last", "_most", "_places", "_tokens", "_usage")
+    __slots__ = ("_last", "_most", "_places", "_refused", "_tokens", "_usage")
 
     def __init__(self) -> None:
         super().__init__(_FINISH)
@@ -114,6 +115,7 @@ class Translator(Translation):
         self._most = -1
         self._places: dict[int, int] = {}
         self._usage: Any = None
+        self._refused = False
         self._tokens = _Tokens()
 
     def feed(self, data: bytes) -> Delta | None:
@@ -144,8 +146,19 @@ class Translator(Translation):
         if said.tool_calls:
             self._gather(data)
             self._read_calls(said.tool_calls)
-        # A model that refuses does so in words of their own field.
-        return self._text(said.content or said.refusal)
+        if said.refusal and not said.content:
+            return self._refuse(said.refusal)
+        return self._text(said.content)
+
+    def _refuse(self, words: str) -> Delta | None:
+        self._refused = True
+        said = self._text(words)
+        return None if said is None else replace(said, refusal=True)
+
+    def end(self) -> list[Output]:
+        """What is left to say when the stream is over; see Translation.end."""
+        *left, completed = super().end()
+        return [*left, replace(completed, refused=True) if self._refused else completed]
 
     def _figures(self) -> list[Output]:
         used = [] if self._usage is None else _counted(self._usage)
@@ -202,7 +215,22 @@ def _counted(usage: Any) -> list[Usage]:
     figures = [told.get(name) for name in ("completion_tokens", "prompt_tokens")]
     if any(each is not None for each in figures):
         figures = [0 if each is None else each for each in figures]
-    return counted(*figures)
+    return [
+        replace(
+            used,
+            cached_tokens=_part(told.get("prompt_tokens_details"), "cached", used.prompt_tokens),
+            reasoning_tokens=_part(
+                told.get("completion_tokens_details"), "reasoning", used.completion_tokens
+            ),
+        )
+        for used in counted(*figures)
+    ]
+
+
+def _part(details: Any, name: str, whole: int) -> int | None:
+    """How many of `whole` tokens are of that kind; None where that is not told, or cannot be."""
+    count = details.get(f"{name}_tokens") if isinstance(details, dict) else None
+    return count if type(count) is int and 0 <= count <= whole else None
 
 
 class _Tokens:

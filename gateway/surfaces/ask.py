@@ -193,6 +193,7 @@ class AskFramer(ChunkFramer):
     """Chunks in the document's few fields; the finish is the end."""
 
     _before = ',"choices":['
+    _refusal = b'{"content":%b}'
     _choice = b'{"delta":%b,"index":0,"finish_reason":%b}'
     _done = b""
 

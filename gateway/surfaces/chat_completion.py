@@ -23,6 +23,29 @@ class TokenCount(TypedDict):
     total_tokens: int
 
 
+class PromptTokens(TypedDict):
+    """What some of the tokens were that were read."""
+
+    cached_tokens: int
+
+
+class CompletionTokens(TypedDict):
+    """What some of the tokens are that were written."""
+
+    reasoning_tokens: int
+
+
+class TokenDetails(TypedDict, total=False):
+    """What some of the tokens are, as far as the provider tells."""
+
+    prompt_tokens_details: PromptTokens
+    completion_tokens_details: CompletionTokens
+
+
+class CompletionUsage(TokenCount, TokenDetails):
+    """Tokens as OpenAI's own object tells them."""
+
+
 class CompletionChoice(TypedDict):
     """`message` has the role, the content, and the calls that the model makes, if any.
 
@@ -43,7 +66,7 @@ class ChatCompletion(TypedDict):
     created: int
     model: str
     choices: list[CompletionChoice]
-    usage: TokenCount
+    usage: CompletionUsage
     system_fingerprint: None
 
 
@@ -52,7 +75,7 @@ class ChunkDelta(TypedDict, total=False):
 
     role: Literal["assistant"]
     content: str | None
-    refusal: None
+    refusal: str | None
     tool_calls: list[dict[str, Any]]
 
 
@@ -74,7 +97,7 @@ class ChatCompletionChunk(TypedDict):
     model: str
     system_fingerprint: None
     choices: list[ChunkChoice]
-    usage: NotRequired[TokenCount | None]
+    usage: NotRequired[CompletionUsage | None]
 
 
 def completion_id(job: Job) -> str:
@@ -92,6 +115,16 @@ def usage(counted: Usage | None) -> TokenCount:
     }
 
 
+def completion_usage(counted: Usage | None) -> CompletionUsage:
+    """Tokens as OpenAI's own object tells them."""
+    details: TokenDetails = {}
+    if counted is not None and counted.cached_tokens is not None:
+        details["prompt_tokens_details"] = {"cached_tokens": counted.cached_tokens}
+    if counted is not None and counted.reasoning_tokens is not None:
+        details["completion_tokens_details"] = {"reasoning_tokens": counted.reasoning_tokens}
+    return {**usage(counted), **details}
+
+
 def tool_call(call: ToolCall) -> dict[str, Any]:
     """A call of the model's, as a message holds it."""
     function = {"name": call.name, "arguments": call.arguments}
@@ -104,10 +137,11 @@ def whole(job: Job) -> ChatCompletion:
     if outcome is None or not isinstance(outcome.terminal, Completed):
         raise AssertionError("a completion is written for a job that is complete")
     calls = [tool_call(call) for call in outcome.tool_calls]
+    refused = outcome.terminal.refused
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": outcome.answer or (None if calls else ""),
-        "refusal": None,
+        "content": None if refused else outcome.answer or (None if calls else ""),
+        "refusal": outcome.answer if refused else None,
         "annotations": [],
     }
     if calls:
@@ -124,7 +158,7 @@ def whole(job: Job) -> ChatCompletion:
         "created": int(job.created_at),
         "model": outcome.model or job.request.model,
         "choices": [choice],
-        "usage": usage(outcome.usage),
+        "usage": completion_usage(outcome.usage),
         "system_fingerprint": None,
     }
 
@@ -137,6 +171,7 @@ class ChunkFramer:
 
     # Around what each chunk says of the answer.
     _before = ',"system_fingerprint":null,"choices":['
+    _refusal = b'{"refusal":%b}'
     _choice = b'{"index":0,"delta":%b,"logprobs":null,"finish_reason":%b}'
     _done = sse.frame(b"[DONE]")
 
@@ -169,6 +204,8 @@ class ChunkFramer:
 
     def __call__(self, cursor: Cursor, event: Event) -> bytes:
         if type(event) is Delta:
+            if event.refusal:
+                return self._begin(b"null") + self._chunk(self._refusal % _json(event.text))
             said = self._chunk(b'{"content":%b}' % _json(event.text))
             return said if self._begun else self._begin(b'""') + said
         match event:
@@ -213,5 +250,5 @@ class ChunkFramer:
     def _end(self, reason: str) -> bytes:
         last = self._begin(b'""') + self._chunk(b"{}", _json(reason))
         if self._include_usage:
-            last += b'%b],"usage":%b}\n\n' % (self._head, _json(usage(self._usage)))
+            last += b'%b],"usage":%b}\n\n' % (self._head, _json(completion_usage(self._usage)))
         return last + self._done

@@ -119,9 +119,12 @@ def tokens(counted: Usage | None) -> Item | None:
         return None
     return {
         "input_tokens": counted.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "input_tokens_details": {
+            "cached_tokens": counted.cached_tokens or 0,
+            "cache_write_tokens": 0,
+        },
         "output_tokens": counted.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": counted.reasoning_tokens or 0},
         "total_tokens": counted.total_tokens,
     }
 

@@ -97,24 +97,26 @@ def test_thoughts_are_not_told() -> None:
 @pytest.mark.parametrize(
     ("start", "last", "want"),
     [
-        ({"input_tokens": 5, "output_tokens": 1}, {"output_tokens": 9}, (5, 9)),
+        ({"input_tokens": 5, "output_tokens": 1}, {"output_tokens": 9}, (5, 9, None)),
         (
             {"input_tokens": 5, "cache_creation_input_tokens": 20, "cache_read_input_tokens": 300},
             {"output_tokens": 9, "cache_read_input_tokens": None},
-            (325, 9),
+            (325, 9, 300),
         ),
-        ({"input_tokens": 5}, {"input_tokens": 7, "output_tokens": 9}, (7, 9)),
-        ({"input_tokens": 5, "output_tokens": 1}, None, (5, 1)),
+        ({"input_tokens": 5}, {"input_tokens": 7, "output_tokens": 9}, (7, 9, None)),
+        ({"input_tokens": 5, "output_tokens": 1}, None, (5, 1, None)),
     ],
 )
 def test_usage_comes_in_two_parts(
-    start: dict[str, Any], last: dict[str, Any] | None, want: tuple[int, int]
+    start: dict[str, Any], last: dict[str, Any] | None, want: tuple[int, int, int | None]
 ) -> None:
     """The last figure of each kind counts; what the cache read or kept was read, too."""
     parts = translate(
         event("message_start", message={"usage": start}), stop("end_turn", usage=last), STOP
     )
-    assert parts == [Usage(prompt_tokens=want[0], completion_tokens=want[1]), Completed()]
+    read, written, cached = want
+    used = Usage(prompt_tokens=read, completion_tokens=written, cached_tokens=cached)
+    assert parts == [used, Completed()]
 
 
 @pytest.mark.parametrize("kind", ["input_tokens", "cache_read_input_tokens", "output_tokens"])

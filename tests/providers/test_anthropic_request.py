@@ -48,6 +48,14 @@ def test_what_other_providers_know_of_a_turn_is_left_out() -> None:
     assert sent(said("user", "hi", extra={"prefix": True})) == sent(said("user", "hi"))
 
 
+def test_a_refusal_is_said_again() -> None:
+    """OpenAI's model said it in a field of its own; any other value there says nothing."""
+    turns = (said("user", "hi"), said("assistant", None, extra={"refusal": "I will not."}))
+    asked = sent(*turns, said("assistant", None, extra={"refusal": 7}), said("user", "Why?"))
+    contents = [turn["content"] for turn in asked["messages"]]
+    assert contents == [text("hi"), text("I will not."), text("Why?")]
+
+
 def test_a_conversation_with_tools() -> None:
     """Calls become blocks, and results come in one turn of the user's, before what follows."""
     call = {"type": "function", "id": "c1", "function": {"name": "add", "arguments": '{"a":1}'}}

@@ -271,9 +271,47 @@ def test_models_that_reason_are_asked_in_their_words(
 
 
 def test_a_refusal_in_words_is_text() -> None:
-    """What a model says in place of an answer reaches the reader."""
-    said = chunk({"content": None, "refusal": "I will not."})
-    assert translate(said, STOP) == [Delta(text="I will not."), Completed()]
+    """What a model says in place of an answer reaches the reader, as what it is."""
+    parts = [{"content": None, "refusal": ""}, {"refusal": "No\ud83d"}, {"refusal": "\ude42."}]
+    assert translate(*map(chunk, parts), STOP) == [
+        Delta(text="No", refusal=True),
+        Delta(text="🙂.", refusal=True),
+        Completed(refused=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cached", "reasoning", "want"),
+    [
+        (3, 2, (3, 2)),
+        (0, 0, (0, 0)),
+        (11, 7, (11, 7)),
+        (12, 8, (None, None)),
+        (-1, True, (None, None)),
+        ("3", None, (None, None)),
+    ],
+)
+def test_details_of_usage_are_parts_of_it(cached: Any, reasoning: Any, want: Any) -> None:
+    """More than the whole, or none that is a number, is not believed."""
+    usage = {
+        "prompt_tokens": 11,
+        "completion_tokens": 7,
+        "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": 1},
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+    }
+    used = Usage(
+        prompt_tokens=11,
+        completion_tokens=7,
+        **dict(zip(("cached_tokens", "reasoning_tokens"), want, strict=True)),
+    )
+    assert translate(STOP, chunk(usage=usage)) == [used, Completed()]
+
+
+def test_details_of_another_kind_are_passed_over() -> None:
+    """The figures themselves are told all the same."""
+    usage = {"prompt_tokens": 11, "completion_tokens": 7, "prompt_tokens_details": [3]}
+    used = Usage(prompt_tokens=11, completion_tokens=7)
+    assert translate(STOP, chunk(usage=usage)) == [used, Completed()]
 
 
 def test_groq_counts_in_a_field_of_its_own() -> None:

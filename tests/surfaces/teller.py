@@ -9,8 +9,8 @@ from aiohttp import web
 MODEL = "together/teller"
 
 
-def told(*chunks: str) -> str:
-    """The prompt to which a teller answers with these chunks."""
+def told(*chunks: str | dict[str, str]) -> str:
+    """The prompt to which a teller answers with these chunks: of text, or of another delta."""
     return json.dumps(chunks)
 
 
@@ -31,6 +31,7 @@ class Teller:
         gate: what follows the first chunk is said when this is set.
         left: set when somebody left before the end.
         cuts: so many answers break off after their first chunk.
+        usage: what it says that an answer took; None where it says nothing.
     """
 
     def __init__(self) -> None:
@@ -40,6 +41,7 @@ class Teller:
         self.gate.set()
         self.left = asyncio.Event()
         self.cuts = 0
+        self.usage: dict[str, Any] | None = None
         self.origin = ""
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._tell)
@@ -74,21 +76,26 @@ class Teller:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         try:
-            for text in json.loads(body["messages"][-1]["content"]):
-                likely = {"logprobs": logprobs(text)} if body.get("logprobs") else {}
-                await self._write(response, {"delta": {"content": text}, "index": 0, **likely})
+            for said in json.loads(body["messages"][-1]["content"]):
+                delta = {"content": said} if isinstance(said, str) else said
+                likely = {"logprobs": logprobs(said)} if body.get("logprobs") else {}
+                await self._write(response, {"delta": delta, "index": 0, **likely})
                 await self.gate.wait()
                 if self.cuts and request.transport is not None:
                     self.cuts -= 1
                     request.transport.abort()
                     return response
-            await self._write(response, {"delta": {}, "index": 0, "finish_reason": "stop"})
+            last = {"delta": {}, "index": 0, "finish_reason": "stop"}
+            await self._write(response, last, usage=self.usage)
             await response.write(b"data: [DONE]\n\n")
         except (asyncio.CancelledError, ConnectionResetError):
             self.left.set()
             raise
         return response
 
-    async def _write(self, response: web.StreamResponse, choice: dict[str, Any]) -> None:
+    async def _write(
+        self, response: web.StreamResponse, choice: dict[str, Any], **more: Any
+    ) -> None:
         chunk = {"id": "1", "object": "chat.completion.chunk", "created": 0, "choices": [choice]}
-        await response.write(f"data: {json.dumps({**chunk, 'model': 'teller'})}\n\n".encode())
+        chunk = {**chunk, "model": "teller", **more}
+        await response.write(f"data: {json.dumps(chunk)}\n\n".encode())

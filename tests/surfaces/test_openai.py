@@ -122,6 +122,57 @@ async def test_every_text_arrives_byte_for_byte(teller: Teller) -> None:
         assert "".join(said) == "".join(parts)
 
 
+async def test_what_some_of_the_tokens_are(teller: Teller) -> None:
+    """Those that were in the provider's cache, and those of thoughts, where it tells of them."""
+    teller.usage = {
+        "prompt_tokens": 11,
+        "completion_tokens": 7,
+        "total_tokens": 18,
+        "prompt_tokens_details": {"cached_tokens": 3, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 2},
+    }
+    want = {**teller.usage, "prompt_tokens_details": {"cached_tokens": 3}}
+    async with Gateway(**teller.settings) as gateway:
+        body = asking(told("x"), model=MODEL)
+        whole = await gateway.post(PATH, body, **ME)
+        assert whole.json()["usage"] == want
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+        *_, last, _ = events(await gateway.post(PATH, body, **ME))
+        assert last["usage"] == want
+        response = {"model": MODEL, "input": told("x")}
+        told_ = (await gateway.post("/v1/responses", response, **ME)).json()["usage"]
+        assert told_ == {
+            "input_tokens": 11,
+            "input_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 0},
+            "output_tokens": 7,
+            "output_tokens_details": {"reasoning_tokens": 2},
+            "total_tokens": 18,
+        }
+
+
+async def test_a_refusal_in_words(teller: Teller) -> None:
+    """It stands in a field of its own here; at the ask door it is the answer's text."""
+    prompt = told({"refusal": "I will "}, {"refusal": "not."})
+    async with Gateway(**teller.settings) as gateway:
+        body = asking(prompt, model=MODEL)
+        (choice,) = (await gateway.post(PATH, body, **ME)).json()["choices"]
+        said = [choice["message"][name] for name in ("content", "refusal")]
+        assert (said, choice["finish_reason"]) == ([None, "I will not."], "stop")
+        *chunks, _ = events(await gateway.post(PATH, {**body, "stream": True}, **ME))
+        assert [chunk["choices"][0]["delta"] for chunk in chunks] == [
+            {"role": "assistant", "content": None, "refusal": None},
+            {"refusal": "I will "},
+            {"refusal": "not."},
+            {},
+        ]
+        ask = {"question": prompt, "model": MODEL}
+        whole = await gateway.post("/v1/ask", ask, **ME)
+        assert whole.json()["choices"][0]["message"]["content"] == "I will not."
+        chunks = events(await gateway.post("/v1/ask", {**ask, "stream": True}, **ME))
+        pieces = [chunk["choices"][0]["delta"].get("content", "") for chunk in chunks]
+        assert "".join(pieces) == "I will not."
+
+
 async def test_an_error_in_mid_stream(gateway: Gateway) -> None:
     """An error object, then the end without `[DONE]`."""
     body = asking(model=f"{QUICK}&error=1", stream=True)
