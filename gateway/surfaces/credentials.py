@@ -81,11 +81,15 @@ class Credentials:
         return principal
 
     def _in_cookie(self, request: web.Request) -> Principal | None:
-        """Who holds the stream token in a cookie; None where that is no such token."""
-        if hdrs.COOKIE not in request.headers:
-            return None
-        token = request.cookies.get(TOKEN_PARAMETER)
-        return None if token is None else self._auth.stream(token)
+        """Who holds the stream token in a cookie; None where there is no such token."""
+        # Not `request.cookies`, which knows one of each name: another path's is sent along.
+        for header in request.headers.getall(hdrs.COOKIE, ()):
+            for cookie in header.split(";"):
+                name, _, value = cookie.strip().partition("=")
+                principal = self._auth.stream(value) if name == TOKEN_PARAMETER else None
+                if principal is not None:
+                    return principal
+        return None
 
 
 def _only(request: web.Request, name: str) -> str | None:

@@ -284,6 +284,19 @@ async def test_a_foreign_cookie_is_no_credential(gateway: Gateway, jobs: Jobs) -
         assert (await gateway.post("/v1/ask", {"question": "hi"}, **cookie)).status == 401
 
 
+async def test_a_foreign_cookie_hides_none_of_ours(gateway: Gateway, jobs: Jobs) -> None:
+    """Browsers send one of each path, the longest first."""
+    ours = f"access_token={await stream_token(gateway, jobs.queued)}"
+    path = f"/stream/{jobs.queued}"
+    for cookies in (
+        f"access_token=theirs; {ours}",
+        f"{ours};access_token=theirs",
+        f"a=b;{ours} ; c",
+    ):
+        assert (await gateway.get(path, Cookie=cookies)).status == 200
+    assert (await gateway.get(path, Cookie=f"x_{ours}")).status == 401
+
+
 async def test_the_cookie_of_a_stream_stays_a_credential(gateway: Gateway, jobs: Jobs) -> None:
     """For its own job; another is as unknown, and one whose time is over opens nothing."""
     token = await stream_token(gateway, jobs.queued)
