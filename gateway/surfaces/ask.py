@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypedDict
 import msgspec
 from aiohttp import web
 
-from gateway.errors import InvalidRequest, UnknownModel
+from gateway.errors import GatewayError, InvalidRequest, UnknownModel
 from gateway.jobs import Job
 from gateway.messages import Message, Request
 from gateway.surfaces.behalf import OnBehalf
@@ -127,13 +127,21 @@ _BODY = Body(AskRequest, _EXAMPLE, needs=("question",))
 _REPLY = Reply(200, "The answer, whole or as it is written.", (AskAnswer,), _EVENTS, job=True)
 
 
+class _Door(OpenAIDoor):
+    """OpenAI's errors with the statuses of the gateway: its clients do not ask here."""
+
+    def status(self, kind: type[GatewayError]) -> int:
+        """The HTTP status of such an error."""
+        return kind.status
+
+
 class AskDoor:
     """The routes, over the one engine."""
 
     def __init__(self, desk: Desk, direct: Direct) -> None:
         self._desk = desk
         self._direct = direct
-        self.door = OpenAIDoor(
+        self.door = _Door(
             FORM,
             shape,
             [

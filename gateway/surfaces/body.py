@@ -1,7 +1,10 @@
 """A JSON body as a value: read strictly, and its texts cleaned."""
 
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
+from math import isinf
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,6 +13,11 @@ from gateway.errors import InvalidRequest
 from gateway.nesting import is_too_deep
 
 T = TypeVar("T")
+
+# A step of the path in msgspec's errors, which name no key of what is free in its fields.
+_ANY = "[...]"
+_STEP = re.compile(r"\.\w+|\[\d+\]|\[\.\.\.\]")
+_FIELD_MOST = 200
 
 
 def decode(data: bytes, kind: type[T]) -> T:
@@ -24,7 +32,7 @@ def decode(data: bytes, kind: type[T]) -> T:
         value = _decoder(kind).decode(data)
         _repeats.decode(data.decode())
     except msgspec.ValidationError as error:
-        raise _invalid(error) from None
+        raise _invalid(error, data) from None
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise InvalidRequest("The body is not valid JSON.") from None
     return value
@@ -43,22 +51,53 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> None:
     # msgspec keeps the last of two; another reader on the way may have gone by the first.
     if len(dict(pairs)) != len(pairs):
-        name = clean(Counter(name for name, _ in pairs).most_common(1)[0][0])[:40]
+        name = _named(Counter(name for name, _ in pairs).most_common(1)[0][0])
         raise InvalidRequest(f"{name} is there twice.", field=name)
 
 
 _repeats = json.JSONDecoder(object_pairs_hook=_refuse_repeats)
 
 
-def _invalid(error: msgspec.ValidationError) -> InvalidRequest:
+def _named(key: str) -> str:
+    """A key that somebody chose, fit for a message."""
+    return clean(key)[:40]
+
+
+def _invalid(error: msgspec.ValidationError, data: bytes) -> InvalidRequest:
     """The refusal of a body with a wrong type or a missing field, naming the field."""
     text, _, path = str(error).partition(" - at `$")
-    field = path.strip("`.").removeprefix(".") or None
+    field = (_infinite(path, data) if _ANY in path else path.strip("`.").removeprefix(".")) or None
     if field is None and "required field `" in text:
         field = text.partition("required field `")[2].rstrip("`")
     if field is None:
         return InvalidRequest(f"{text}.")
     return InvalidRequest(f"{field}: {text[0].lower()}{text[1:]}.", field=field)
+
+
+def _infinite(path: str, data: bytes) -> str:
+    """The name of the number that is none, at a path that leaves out keys; as far as is known."""
+    try:
+        found = _places(json.loads(data), _STEP.findall(path))
+        name = next((name for name, value in found if type(value) is float and isinf(value)), None)
+    except (ValueError, RecursionError):
+        name = None
+    return (path.partition(_ANY)[0] if name is None else name).removeprefix(".")[:_FIELD_MOST]
+
+
+def _places(value: Any, steps: list[str], name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value at the end of those steps, with the name of its place."""
+    if not steps:
+        yield name, value
+        return
+    step, *rest = steps
+    if isinstance(value, list):
+        for index, inner in enumerate(value):
+            if step == f"[{index}]":
+                yield from _places(inner, rest, name + step)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if step in (_ANY, f".{key}"):
+                yield from _places(inner, rest, f"{name}.{_named(key)}")
 
 
 def required(name: str, value: str | None) -> str:

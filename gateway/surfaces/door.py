@@ -64,7 +64,7 @@ class Door:
         """The answer that an error means at this door."""
         response = answer(self.shape(error), status=self.status(type(error)))
         if error.retry_after_s is not None:
-            wait_s = max(1, ceil(error.retry_after_s))
+            wait_s = whole_seconds(error.retry_after_s)
             response.headers["Retry-After"] = str(wait_s)
             if isinstance(error, RateLimited) and error.limit is not None:
                 response.headers.update(allowance(error.limit, remaining=0, reset_s=wait_s))
@@ -327,6 +327,11 @@ def answer(value: Any, *, status: int = 200, request_id: str | None = None) -> w
     if request_id is not None:
         response.headers["X-Request-Id"] = request_id
     return response
+
+
+def whole_seconds(wait_s: float) -> int:
+    """A wait as `Retry-After` has it: one that is not over too early, and at least one second."""
+    return max(1, ceil(wait_s))
 
 
 def allowance(limit: int, *, remaining: int, reset_s: int) -> dict[str, str]:

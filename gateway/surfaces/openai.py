@@ -60,8 +60,10 @@ class CompletionRequest(OnUsersBehalf, frozen=True):
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
 
+# What other doors know as credentials: nobody else must get them, though they mean nothing here.
+_CREDENTIALS = ("n8nToken", "access_token")
 # The provider is told `user` too: it counts abuse by it.
-_OWN = frozenset({*CompletionRequest.__struct_fields__, *PARAMETERS}) - {"user"}
+_OWN = frozenset({*CompletionRequest.__struct_fields__, *PARAMETERS, *_CREDENTIALS}) - {"user"}
 
 
 class ModelObject(TypedDict):

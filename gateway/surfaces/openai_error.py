@@ -87,6 +87,8 @@ def _kind(error: GatewayError) -> tuple[str, str | None]:
     return kind, error.code.lower()
 
 
+# When to try again, where a provider that has no room does not say it.
+_AGAIN_S = 5.0
 _FAILURES: dict[str, type[GatewayError]] = {
     "CANCELLED": Conflict,
     **{
@@ -108,4 +110,7 @@ def failure(terminal: Event) -> GatewayError | None:
     if failed is None:
         return None
     kind = _FAILURES.get(failed.code, Unavailable if failed.retryable else GatewayError)
-    return kind(failed.message, retryable=failed.retryable, retry_after_s=failed.retry_after_s)
+    wait_s = failed.retry_after_s
+    if kind is ProviderRateLimited and wait_s is None:
+        wait_s = _AGAIN_S
+    return kind(failed.message, retryable=failed.retryable, retry_after_s=wait_s)

@@ -6,8 +6,8 @@ from typing import Literal, TypedDict
 from aiohttp import web
 
 from gateway.engine.core import Core
-from gateway.errors import GatewayError
-from gateway.surfaces.door import Door, answer
+from gateway.errors import GatewayError, StoreFull, Unavailable
+from gateway.surfaces.door import Door, answer, whole_seconds
 from gateway.surfaces.overview import Sources
 from gateway.surfaces.polled import Refusal
 from gateway.surfaces.route import Access, Reply, Route
@@ -86,10 +86,16 @@ class Health:
     async def ready(self, request: web.Request) -> web.Response:
         """A new request would be accepted."""
         if not self._core.accepting:
-            return answer({"status": "draining" if self._core.draining else "full"}, status=503)
+            return _unready("draining" if self._core.draining else "full", Unavailable.again_s)
         if self._sources.low():
-            return answer({"status": "disk_full"}, status=503)
+            return _unready("disk_full", StoreFull.again_s)
         return answer({"status": "ok"})
+
+
+def _unready(why: str, again_s: float) -> web.Response:
+    response = answer({"status": why}, status=503)
+    response.headers["Retry-After"] = str(whole_seconds(again_s))
+    return response
 
 
 def shape(error: GatewayError) -> Refusal:

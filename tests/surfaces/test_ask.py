@@ -46,6 +46,16 @@ async def test_a_wrong_body_is_refused(gateway: Gateway, body: Any, param: str |
     assert (error["type"], error["param"]) == ("invalid_request_error", param)
 
 
+@pytest.mark.parametrize("path", ["/v1/ask", "/api/v1/ask"])
+@pytest.mark.parametrize("model", ["no-such-model", "simulator/echo?status=404"])
+async def test_an_unknown_model_is_a_wrong_field(gateway: Gateway, path: str, model: str) -> None:
+    """400, whoever does not know it; in OpenAI's words, whose own clients ask elsewhere."""
+    reply = await gateway.post(path, wrong(model=model), **ME)
+    error = reply.json()["error"]
+    assert (reply.status, error["type"]) == (400, "invalid_request_error")
+    assert error["code"] == "model_not_found"
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_failure_before_the_first_word_is_a_status(gateway: Gateway, stream: bool) -> None:
     """Streamed or not; the answer still tells which request it was."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.surfaces.completing import ME, PATH, TOOLS, asking, events
-from tests.surfaces.running import OTHER_CODE, QUICK, Gateway, apps, bearer
+from tests.surfaces.running import CODE, OTHER_CODE, QUICK, Gateway, apps, bearer
 from tests.surfaces.teller import MODEL, Teller, told
 
 
@@ -188,6 +188,18 @@ async def test_an_error_in_mid_stream(gateway: Gateway) -> None:
             }
         },
     )
+
+
+async def test_what_is_for_the_gateway_goes_no_further(teller: Teller) -> None:
+    """Whatever the door, what may be a credential; unknown fields go on to the provider."""
+    async with Gateway(**teller.settings) as gateway:
+        own = {"app_code": CODE, "n8nToken": "canary", "access_token": "canary", "priority": 9}
+        body = asking(told("hi"), model=MODEL, x_unknown=1, **own)
+        job_id = (await gateway.post(PATH, body, **ME)).headers["X-Request-Id"]
+        assert "canary" not in repr(await gateway.job(job_id))
+    (sent,) = teller.bodies
+    assert sent["x_unknown"] == 1
+    assert not own.keys() & sent.keys()
 
 
 async def test_an_app_asks_only_the_models_it_may() -> None:

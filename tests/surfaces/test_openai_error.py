@@ -96,6 +96,18 @@ async def test_a_provider_over_its_limit_is_429(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("path", [PATH, "/v1/ask"])
+async def test_a_provider_need_not_say_when_it_has_room(path: str) -> None:
+    """Its limit is told with a time of ours, and the job waits no longer for that."""
+    async with Gateway(REQUEST_TIMEOUT=0.5) as gateway:
+        body = asking(model="simulator/echo?first=0&status=429") | {"question": "hi"}
+        reply = await gateway.post(path, body, **ME)
+        assert (reply.status, reply.headers["Retry-After"]) == (429, "5")
+        job = await gateway.job(reply.headers["X-Request-Id"])
+        assert job.outcome is not None
+        assert getattr(job.outcome.terminal, "retry_after_s", 0) is None
+
+
 async def test_a_request_that_waited_too_long_may_come_again() -> None:
     """503 with Retry-After, as for a full queue."""
     async with Gateway(WORKERS=1, QUEUE_TIMEOUT=0.05) as gateway:

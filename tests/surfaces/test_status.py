@@ -121,6 +121,7 @@ async def test_a_full_queue_is_not_ready() -> None:
         waiting = await gateway.queue(SILENT)
         reply = await gateway.get("/health/ready")
         assert (reply.status, reply.json()) == (503, {"status": "full"})
+        assert reply.headers["Retry-After"] == "5"
         assert (await gateway.get("/health/live")).status == 200
         await gateway.ask("POST", f"/cancel_request/{waiting}", headers=bearer(CODE))
         assert (await gateway.get("/health/ready")).status == 200
@@ -136,6 +137,7 @@ async def test_draining_is_not_ready() -> None:
         await asyncio.sleep(0)
         reply = await gateway.get("/health/ready")
         assert (reply.status, reply.json()) == (503, {"status": "draining"})
+        assert reply.headers["Retry-After"] == "5"
         assert (await gateway.get("/health/live")).status == 200
         assert (await gateway.get("/health")).json()["status"] == "draining"
         body = {"app_code": CODE, "request_type": "ask", "request": "hi"}
