@@ -13,7 +13,7 @@ from langchain_openai import ChatOpenAI
 from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 from openai.types.responses import FunctionToolParam
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from gateway import simulate
 from gateway.jobs import State
@@ -86,6 +86,35 @@ async def test_the_blocking_client(gateway: Gateway) -> None:
         return whole.choices[0].message.content, "".join(words)
 
     assert await asyncio.to_thread(use) == ("one two", "one two")
+
+
+class City(BaseModel):
+    """The form of an answer."""
+
+    name: str
+
+
+async def test_a_refusal_is_no_answer_to_be_parsed(teller: Teller) -> None:
+    """Where an answer has a form, the client tells the refusal in its place; so it is sent back."""
+    refused: list[ChatCompletionMessageParam] = [
+        {"role": "user", "content": told({"refusal": "I will not."})}
+    ]
+    async with Gateway(**teller.settings) as gateway, client(gateway) as ai:
+        asked = await ai.chat.completions.parse(model=MODEL, messages=refused, response_format=City)
+        message = asked.choices[0].message
+        assert (message.content, message.refusal, message.parsed) == (None, "I will not.", None)
+        async with ai.chat.completions.stream(
+            model=MODEL, messages=refused, response_format=City
+        ) as stream:
+            kinds = [event.type async for event in stream if event.type != "chunk"]
+        assert kinds == ["refusal.delta", "refusal.done"]
+        again: list[Any] = [*refused, message, {"role": "user", "content": told("ok")}]
+        await ai.chat.completions.create(model=MODEL, messages=again)
+    assert teller.bodies[-1]["messages"][1] == {
+        "role": "assistant",
+        "content": None,
+        "refusal": "I will not.",
+    }
 
 
 async def test_a_stream_with_tools_and_usage(gateway: Gateway) -> None:
