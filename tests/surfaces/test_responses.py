@@ -333,7 +333,7 @@ WRONG: dict[str, tuple[Any, str | None]] = {
     "a choice": ({"input": "x", "tool_choice": {"type": "mcp"}}, "tool_choice"),
     "a format": ({"input": "x", "text": {"format": {"type": "xml"}}}, "text.format.type"),
     "a format of text": ({"input": "x", "text": {"format": "xml"}}, "text.format.type"),
-    "metadata": ({"input": "x", "metadata": {"a": 1}}, "metadata[...]"),
+    "metadata": ({"input": "x", "metadata": {"a": 1}}, "metadata"),
     "no tokens": ({"input": "x", "max_output_tokens": 0}, "max_output_tokens"),
     "hot": ({"input": "x", "temperature": 3}, "temperature"),
     "a conversation": ({"input": "x", "conversation": "conv_1"}, "conversation"),
