@@ -15,6 +15,7 @@ from aiohttp import web
 from gateway.engine.core import Ask, Principal, over
 from gateway.errors import (
     Conflict,
+    Draining,
     Forbidden,
     GatewayError,
     Gone,
@@ -33,7 +34,7 @@ from gateway.messages import Message, Request
 from gateway.surfaces.answers import Answers, key_of
 from gateway.surfaces.behalf import OnBehalf
 from gateway.surfaces.body import decode, priority, required, text_field
-from gateway.surfaces.door import Desk, Door, answer
+from gateway.surfaces.door import Desk, Door, answer, whole_seconds
 from gateway.surfaces.idempotency import PARAMETER, Repeat, repeat_of
 from gateway.surfaces.polled import POLLED, Refusal, callback_body, polled
 from gateway.surfaces.route import JOB_ID, PRIORITY, Access, Body, Parameter, Reply, Route
@@ -191,16 +192,16 @@ class JobQueue:
         user = batch.named()
         repeat = repeat_of(request, principal, f"{FORM}/batch", body)
         await repeat.claim(self._core.records.held, _BATCH_MOST)
-        results = [
-            await self._submit_entry(principal, entry, user, repeat.entry(index))
-            for index, entry in enumerate(batch.requests)
-        ]
-        told: BatchAccepted = {"status": "success", "results": [{**each} for each in results]}
-        return answer(told)
+        return _batched(
+            [
+                await self._submit_entry(principal, entry, user, repeat.entry(index))
+                for index, entry in enumerate(batch.requests)
+            ]
+        )
 
     async def _submit_entry(
         self, principal: Principal, entry: msgspec.Raw, user: str | None, repeat: Repeat
-    ) -> Accepted | Refusal:
+    ) -> Accepted | GatewayError:
         try:
             asked = decode(bytes(entry), AiRequest)
             user = asked.named() or user
@@ -209,7 +210,7 @@ class JobQueue:
             # The key belongs to another batch, which came at the same time.
             raise
         except GatewayError as error:
-            return shape(error)
+            return error
 
     async def _submit(
         self, principal: Principal, asked: AiRequest, user: str | None, lane: Lane, repeat: Repeat
@@ -337,6 +338,27 @@ def _queued(job: Job) -> Accepted:
         "request_id": job.id,
         "message": "Request queued successfully",
     }
+
+
+def _batched(results: list[Accepted | GatewayError]) -> web.Response:
+    """What became of each; where something stands in the way of some, when it may be gone.
+
+    Raises:
+        Draining: none was taken, and none will be.
+    """
+    refused = [each for each in results if isinstance(each, GatewayError)]
+    draining = next((each for each in refused if isinstance(each, Draining)), None)
+    if draining is not None and len(refused) == len(results):
+        raise draining
+    told: BatchAccepted = {
+        "status": "success",
+        "results": [{**(shape(e) if isinstance(e, GatewayError) else e)} for e in results],
+    }
+    response = answer(told)
+    waits_s = [each.retry_after_s for each in refused if each.retry_after_s is not None]
+    if waits_s:
+        response.headers["Retry-After"] = str(whole_seconds(max(waits_s)))
+    return response
 
 
 # Errors ----------------------------------------------------------------------------------------

@@ -22,11 +22,11 @@ from gateway.log import START, Cursor
 from gateway.messages import Message, Request
 from gateway.surfaces.behalf import OnBehalf
 from gateway.surfaces.body import clean, decode, text_field
-from gateway.surfaces.chat_completion import TokenCount, usage
 from gateway.surfaces.conversations import Archive, ChatFault, shape
 from gateway.surfaces.door import Desk, Door
 from gateway.surfaces.format import Format
 from gateway.surfaces.idempotency import PARAMETER, repeat_of
+from gateway.surfaces.polled import TokenUsage, token_usage
 from gateway.surfaces.route import MESSAGE, Access, Body, Events, Reply, Route
 from gateway.surfaces.streams import CAUGHT_UP, PARAMETERS, REFUSES, Streams, cursor_of
 from gateway.tenants import Tenant
@@ -62,7 +62,7 @@ class ChatPiece(TypedDict):
     content: str
     finished: bool
     restarted: NotRequired[bool]
-    usage: NotRequired[TokenCount]
+    usage: NotRequired[TokenUsage]
 
 
 class ChatBroken(TypedDict):
@@ -313,7 +313,7 @@ class ChatFramer:
     def _end(self, cursor: Cursor) -> bytes:
         told: ChatPiece = {"content": "", "finished": True}
         if self._usage is not None:
-            told["usage"] = usage(self._usage)
+            told["usage"] = token_usage(self._usage)
         return _frame(cursor, told)
 
     def _restart(self, cursor: Cursor) -> bytes:

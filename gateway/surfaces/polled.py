@@ -7,7 +7,7 @@ from typing import Literal, TypedDict, get_args
 import msgspec
 
 from gateway.engine.core import Status
-from gateway.events import Failed
+from gateway.events import Failed, Usage
 from gateway.jobs import Job, State
 from gateway.surfaces.chat_completion import TokenCount, usage
 
@@ -36,13 +36,23 @@ class Running(TypedDict):
     message: str
 
 
+class Guess(TypedDict, total=False):
+    """What figures say that nobody counted."""
+
+    estimated: Literal[True]
+
+
+class TokenUsage(TokenCount, Guess):
+    """Tokens; `estimated` is only there where the provider told none."""
+
+
 class Answer(TypedDict):
     """What the model said. `completion_time` is UTC."""
 
     ai_response: str
     model_used: str
     completion_time: str
-    token_usage: TokenCount
+    token_usage: TokenUsage
 
 
 class Ready(TypedDict):
@@ -115,8 +125,14 @@ def _response(job: Job) -> Answer:
         "ai_response": outcome.answer,
         "model_used": outcome.model or job.request.model,
         "completion_time": _written(int(job.finished_at)),
-        "token_usage": usage(outcome.usage),
+        "token_usage": token_usage(outcome.usage),
     }
+
+
+def token_usage(counted: Usage | None) -> TokenUsage:
+    """Tokens, and whether they are counted or guessed."""
+    guess: Guess = {"estimated": True} if counted is not None and counted.estimated else {}
+    return {**usage(counted), **guess}
 
 
 @lru_cache(maxsize=64)

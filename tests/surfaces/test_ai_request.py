@@ -288,11 +288,23 @@ async def test_a_batch_takes_a_hundred() -> None:
     """And each counts against the limit: the rest of them is refused, one by one."""
     async with Gateway(app_codes=apps(rate_limit="99/hour")) as gateway:
         requests = [{"request_type": "ask", "request": "hi", "model": QUICK}] * 100
-        results = (await batch(gateway, requests)).json()["results"]
+        reply = await batch(gateway, requests)
+        results = reply.json()["results"]
         assert [result["status"] for result in results] == ["success"] * 99 + ["error"]
         assert results[99]["error_code"] == "RATE_LIMITED"
+        assert 1 <= int(reply.headers["Retry-After"]) <= 3600
         for result in results[:99]:
             await gateway.over(result["request_id"])
+
+
+async def test_what_of_a_batch_finds_no_place_may_come_again() -> None:
+    """The answer says when, though the rest was taken."""
+    async with Gateway(WORKERS=1, QUEUE_MAX_SIZE=1) as gateway:
+        await gateway.published(await gateway.queue(SILENT), 1)
+        reply = await batch(gateway, [{"request_type": "ask", "request": "hi"}] * 2)
+        taken, refused = reply.json()["results"]
+        assert (taken["status"], refused["error_code"]) == ("success", "QUEUE_FULL")
+        assert (reply.status, int(reply.headers["Retry-After"]) >= 1) == (200, True)
 
 
 async def test_a_batch_takes_its_credential_from_a_header_too(gateway: Gateway) -> None:

@@ -144,6 +144,10 @@ async def test_draining_is_not_ready() -> None:
         refused = await gateway.post("/ai_request", body)
         assert (refused.status, refused.json()["error_code"]) == (503, "QUEUE_FULL")
         assert int(refused.headers["Retry-After"]) >= 1
+        batch = {"app_code": CODE, "requests": [body, {"request_type": 1}]}
+        refused = await gateway.post("/ai_request/batch", batch)
+        assert (refused.status, refused.json()["error_code"]) == (503, "QUEUE_FULL")
+        assert int(refused.headers["Retry-After"]) >= 1
         body = {"app_code": CODE, "prompt": "hi", "resumeUrl": "https://n8n.test/1"}
         refused = await gateway.post("/init-stream", body)
         assert (refused.status, refused.json()["error"]["code"]) == (503, "DRAINING")

@@ -40,7 +40,7 @@ export interface Answer {
   ai_response: string;
   completion_time: string;
   model_used: string;
-  token_usage: TokenCount;
+  token_usage: TokenUsage;
 }
 
 export interface AnswerChoice {
@@ -230,6 +230,14 @@ export interface TimingsData {
 
 export interface TokenCount {
   completion_tokens: number;
+  prompt_tokens: number;
+  total_tokens: number;
+}
+
+/** Tokens; `estimated` is only there where the provider told none. */
+export interface TokenUsage {
+  completion_tokens: number;
+  estimated?: true | undefined;
   prompt_tokens: number;
   total_tokens: number;
 }
