@@ -94,4 +94,5 @@ class _Connection(web.RequestHandler):
 
 
 def _refusal(status: int) -> web.Response:
-    return answer(shape(_ERRORS.get(status, GatewayError())), status=status)
+    other = InvalidRequest() if status < 500 else GatewayError()
+    return answer(shape(_ERRORS.get(status, other)), status=status)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 _USABLE = os.R_OK | os.W_OK | os.X_OK
@@ -16,7 +17,9 @@ def make(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if is_shared(folder) and folder.stat().st_uid == os.geteuid() and not any(folder.iterdir()):
         # One that holds something may be shared on purpose; what is written into it is private.
-        folder.chmod(0o700)
+        # Some file systems know no rights: whoever mounted one is told that it is open.
+        with suppress(OSError):
+            folder.chmod(0o700)
 
 
 def is_shared(folder: Path) -> bool:
