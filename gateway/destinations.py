@@ -156,6 +156,17 @@ def rewrite(url: str, rewrites: Mapping[str, str]) -> str:
     return url if origin is None else origin + place.tail
 
 
+def target(url: str) -> str:
+    """What a URL calls, written in one way; a fragment is never sent.
+
+    Raises:
+        ValueError: the text is no URL.
+    """
+    place = _parse(url)
+    tail = place.tail.partition("#")[0]
+    return place.origin + (tail if tail.startswith("/") else f"/{tail}")
+
+
 def is_public(address: IPv4Address | IPv6Address) -> bool:
     """The address belongs to a host on the open internet, and leads nowhere else."""
     if isinstance(address, IPv4Address):

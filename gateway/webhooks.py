@@ -44,6 +44,10 @@ _LAST_MARGIN_S = 1.0
 # what times lose to rounding.
 _EARLIEST_S = tuple(accumulate((0.99 * (1 - JITTER) * step for step in STEPS_S), initial=0.0))
 
+# What is said where a receiver is not there: nothing, or a proxy's word. Any other status is the
+# receiver's own, also a 500, and speaks of that one callback.
+_ABSENT = frozenset({None, 502, 503, 504})
+
 _PREFIX = "whsec_"
 _LEAST_KEY_BYTES = 16
 _TOLERANCE_S = 300
@@ -66,8 +70,10 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         body: JSON; None while WAITING.
         attempts: POSTs made so far.
         next_at: when the next one is due.
-        deadline: after it, no further attempt is made.
+        lifetime_s: from the first attempt to the deadline; None leaves the deadline as it is.
+        deadline: after it, no further attempt is made. The first is made whenever it can be.
         ambiguous: an attempt may have arrived although no 2xx was read.
+        begun: an attempt was begun, and what came of it is not recorded.
         first_tried_at: when the first POST was made; None before it.
         last_status: the newest answer's HTTP status; None where there was no answer.
         note: what the newest attempt met, with a hint for the owner; never a body or a secret.
@@ -80,11 +86,13 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str
     created_at: float
     deadline: float
+    lifetime_s: float | None = None
     state: DeliveryState = DeliveryState.WAITING
     body: bytes | None = None
     next_at: float = 0.0
     attempts: int = 0
     ambiguous: bool = False
+    begun: bool = False
     first_tried_at: float | None = None
     last_status: int | None = None
     note: str = ""
@@ -94,6 +102,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def attempt_trace(self) -> Trace | None:
         """The span of the newest attempt."""
         return None if self.trace is None else self.trace.child(f"callback {self.attempts}")
+
+    @property
+    def unheard(self) -> bool:
+        """It was tried, and the receiver itself said nothing to the newest attempt."""
+        return self.first_tried_at is not None and self.last_status in _ABSENT
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +141,7 @@ def owed(job: Job, lifetime_s: float) -> Delivery | None:
         url=job.callback.url,
         created_at=job.created_at,
         deadline=job.created_at + lifetime_s,
+        lifetime_s=lifetime_s,
         trace=job.trace,
     )
 
@@ -197,12 +211,13 @@ def begin(delivery: Delivery, now: float) -> Delivery:
 
     Ambiguous: should this process die now, nobody knows whether the POST arrived.
     """
-    return replace(
-        delivery,
-        attempts=delivery.attempts + 1,
-        ambiguous=True,
-        first_tried_at=now if delivery.first_tried_at is None else delivery.first_tried_at,
-    )
+    begun = replace(delivery, attempts=delivery.attempts + 1, ambiguous=True, begun=True)
+    if begun.first_tried_at is not None:
+        return begun
+    # However late it comes: a job may take longer than a deadline, or the gateway be down past it.
+    lasts_s = begun.lifetime_s
+    deadline = begun.deadline if lasts_s is None else now + lasts_s
+    return replace(begun, first_tried_at=now, deadline=deadline)
 
 
 def classify(
@@ -217,6 +232,7 @@ def classify(
     """
     tried = replace(
         begin(delivery, started_at),
+        begun=False,
         ambiguous=delivery.ambiguous or _may_have_arrived(answer),
         last_status=answer.status if isinstance(answer, Answer) else None,
     )
@@ -334,6 +350,17 @@ def _first_tried_at(delivery: Delivery, now: float) -> float:
     return now if delivery.first_tried_at is None else delivery.first_tried_at
 
 
+def put_off(delivery: Delivery, until: float) -> Delivery:
+    """The delivery, due later; in time for its last attempt, where one was made."""
+    untried = delivery.first_tried_at is None
+    return replace(delivery, next_at=until if untried else min(until, delivery.deadline))
+
+
+def expired(delivery: Delivery, now: float) -> bool:
+    """It was tried, and its deadline has come."""
+    return delivery.first_tried_at is not None and now >= delivery.deadline
+
+
 def expire(delivery: Delivery) -> Delivery:
     """The delivery, given up because its deadline passed."""
     return _settled(delivery, DeliveryState.DEAD, f"{delivery.note} The deadline passed.".strip())
@@ -353,6 +380,7 @@ def replay(delivery: Delivery, now: float, lifetime_s: float) -> Delivery:
         state=DeliveryState.PENDING,
         next_at=now,
         deadline=now + lifetime_s,
+        lifetime_s=lifetime_s,
         first_tried_at=None,
         last_status=None,
         note="Sent again by hand.",

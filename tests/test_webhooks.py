@@ -305,8 +305,8 @@ def test_an_unknown_execution_after_an_outage_is_asked_for_twice() -> None:
 def test_a_refusal_gets_one_more_try(status: int) -> None:
     """The second in a row is final, and the note says what to mend."""
     once = classified(owed(), Answer(status=status))
-    twice = classified(once, Answer(status=status), once.next_at)
     assert (once.state, once.next_at) == (DeliveryState.PENDING, NOW + 0.1)
+    twice = classified(once, Answer(status=status), once.next_at)
     assert (twice.state, twice.attempts) == (DeliveryState.DEAD, 2)
     assert twice.note.startswith(f"{status}: ")
 
@@ -337,8 +337,32 @@ def test_an_attempt_on_its_way_is_ambiguous() -> None:
     """It is counted before it is sent, so that a crash does not hide it."""
     first = webhooks.begin(owed(), NOW + 1)
     second = webhooks.begin(first, NOW + 2)
-    assert first == owed(attempts=1, ambiguous=True, first_tried_at=NOW + 1)
-    assert second == owed(attempts=2, ambiguous=True, first_tried_at=NOW + 1)
+    assert first == owed(attempts=1, ambiguous=True, begun=True, first_tried_at=NOW + 1)
+    assert second == replace(first, attempts=2)
+
+
+def test_a_deadline_counts_from_the_first_attempt() -> None:
+    """Not from the job's beginning, and not again from the next."""
+    first = webhooks.begin(owed(lifetime_s=60.0, deadline=NOW + 60), NOW + 99)
+    second = webhooks.begin(first, NOW + 120)
+    assert [first.deadline, second.deadline] == [NOW + 159, NOW + 159]
+
+
+def test_only_what_was_tried_expires() -> None:
+    """And only at its deadline is it put off no further."""
+    late = NOW + 2 * DAY
+    deliveries = (owed(), tried(), tried(deadline=late + 1))
+    assert [webhooks.expired(each, late) for each in deliveries] == [False, True, False]
+    assert [webhooks.put_off(each, late).next_at for each in deliveries] == [late, NOW + DAY, late]
+
+
+@pytest.mark.parametrize(
+    ("status", "unheard"), [(None, True), (500, False), (502, True), (409, False), (504, True)]
+)
+def test_silence_is_told_from_a_receiver_s_own_word(status: int | None, unheard: bool) -> None:
+    """A proxy's word is none, and what was never tried met none."""
+    assert tried(last_status=status).unheard is unheard
+    assert not owed(last_status=status).unheard
 
 
 def test_a_delivery_past_its_deadline_is_given_up() -> None:
@@ -362,6 +386,7 @@ def test_what_was_given_up_can_be_sent_again_under_its_id(state: DeliveryState) 
         ambiguous=True,
         next_at=NOW + 9,
         deadline=NOW + 69,
+        lifetime_s=60,
         note="Sent again by hand.",
     )
 

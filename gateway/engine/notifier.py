@@ -4,11 +4,16 @@ The store is the truth; what is here can be lost at any time. Before a POST is s
 recorded as an ambiguous attempt that falls due again when its lease is over, so that a crash in
 mid-POST is neither forgotten nor taken for an answer. One POST of a URL is on the way at a time,
 and none follows a 2xx.
+
+Whose callbacks are slow, or fail, or are too many harms nobody else: an app's callbacks to an
+origin have a line of their own, and no app has all the places that there are.
 """
 
 import asyncio
 import heapq
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from random import Random
 
 from msgspec.structs import replace
@@ -31,9 +36,10 @@ _POLL_S = 5.0
 _STORE_PAUSE_S = 1.0
 # While flushing, between two looks at whether what is due is on its way.
 _FLUSH_PAUSE_S = 0.01
-# Deliveries held in memory, with their bodies: in all, and of one origin. What is beyond an
-# origin's share is put off, so that it does not hide what is due to others.
+# Deliveries held in memory, with their bodies: in all, those of one app that wait, and those of
+# one line. What is beyond a share is put off, so that it does not hide what is due to others.
 _MOST_HELD = 2_048
+_MOST_OF_APP = 1_024
 _MOST_IN_LINE = 512
 _BATCH = 256
 
@@ -69,8 +75,8 @@ class Notifier:
             rewrites: from public origins to this network's own, as `parse_origin` writes them.
             keys: what callbacks are signed with; none leaves them unsigned.
             withheld: the callback of the job of this id is not to be sent for the moment.
-            most_per_origin: POSTs on the way to one origin.
-            most: POSTs on the way in all.
+            most_per_origin: POSTs of one app on the way to one origin, as long as they are quick.
+            most: POSTs on the way in all; one app may have three quarters of them.
             grace_s: how long `stop` waits for answers before it gives them up.
         """
         self.delivered = 0
@@ -86,8 +92,13 @@ class Notifier:
         self._withheld = withheld
         self._most_per_origin = most_per_origin
         self._most = most
+        self._most_of_app = max(1, most * 3 // 4)
         self._grace_s = grace_s
-        self._receivers: dict[str, Receiver] = {}
+        # By app and origin.
+        self._receivers: dict[tuple[str, str], Receiver] = {}
+        # What a POST is on the way to; and how many are, by app.
+        self._calling: set[str] = set()
+        self._under_way: Counter[str] = Counter()
         # Job ids of what waits for its receiver or is on the way: the store calls it due meanwhile.
         self._held: set[str] = set()
         self._full = False
@@ -143,9 +154,13 @@ class Notifier:
         self._woken.set()
 
     async def _run(self) -> None:
+        reclaimed = False
         while True:
             self._woken.clear()
             try:
+                if not reclaimed:
+                    await self._reclaim()
+                    reclaimed = True
                 await self._take()
                 self._dispatch()
             except Exception:
@@ -153,9 +168,16 @@ class Notifier:
             await self._clock.wait(self._woken, self._idle_s())
 
     def _idle_s(self) -> float:
-        if not self._times:
-            return _POLL_S
-        return min(_POLL_S, max(0.0, self._times[0] - self._clock.now()))
+        now = self._clock.now()
+        times = [receiver.ready_at(now) for receiver in self._receivers.values()]
+        return min(_POLL_S, max(0.0, min((*times, *self._times[:1]), default=inf) - now))
+
+    async def _reclaim(self) -> None:
+        """Let be due what an earlier process had on the way: its lease holds for nobody now."""
+        now = self._clock.now()
+        for delivery in await self._store.due(now + self._dialer.timeout_s + _LEASE_S, _MOST_HELD):
+            if delivery.begun:
+                await self._record(replace(delivery, next_at=min(delivery.next_at, now)))
 
     async def _take(self) -> None:
         now = self._clock.now()
@@ -172,28 +194,44 @@ class Notifier:
         fresh = [delivery for delivery in taken if not self._withheld(delivery.job_id)]
         if fresh and len(due) == limit:
             self.wake()
-        put_off = [later for delivery in fresh if (later := self._admit(delivery, now))]
+        waiting: Counter[str] = Counter()
+        for (app, _), receiver in self._receivers.items():
+            waiting[app] += len(receiver)
+        put_off = [later for delivery in fresh if (later := self._admit(delivery, now, waiting))]
         # Together, so that a store with group commit pays once.
         await asyncio.gather(*(self._put_off(delivery) for delivery in put_off))
 
-    def _admit(self, delivery: Delivery, now: float) -> Delivery | None:
-        """Let a delivery wait for its receiver; or the version of it to be recorded instead."""
-        if now > delivery.deadline:
+    def _admit(self, delivery: Delivery, now: float, waiting: Counter[str]) -> Delivery | None:
+        """Let a delivery wait for its receiver; or the version of it to be recorded instead.
+
+        Args:
+            waiting: how many do, by app.
+        """
+        if webhooks.expired(delivery, now):
             return webhooks.expire(delivery)
         try:
             origin = self._destination(delivery).origin
         except InvalidRequest as error:
             return replace(delivery, state=DeliveryState.DEAD, note=f"Not sent: {error}.")
-        receiver = self._receivers.get(origin)
-        if receiver is None:
-            receiver = self._receivers[origin] = Receiver(self._most_per_origin)
-        if receiver.closed_until > now:
-            return replace(delivery, next_at=min(receiver.closed_until, delivery.deadline))
+        receiver = self._receiver(delivery.tenant, origin)
+        if delivery.unheard and receiver.closed_until > now:
+            return webhooks.put_off(delivery, receiver.turn_away(delivery))
+        if waiting[delivery.tenant] >= _MOST_OF_APP:
+            until = receiver.book(delivery, waiting[delivery.tenant], now)
+            return webhooks.put_off(delivery, until)
         if len(receiver) >= _MOST_IN_LINE:
-            return replace(delivery, next_at=min(receiver.book(now), delivery.deadline))
+            return webhooks.put_off(delivery, receiver.book(delivery, len(receiver), now))
+        waiting[delivery.tenant] += 1
         self._held.add(delivery.job_id)
         receiver.add(delivery)
         return None
+
+    def _receiver(self, app: str, origin: str) -> Receiver:
+        receiver = self._receivers.get((app, origin))
+        if receiver is None:
+            receiver = Receiver(self._most_per_origin, self._calling)
+            self._receivers[app, origin] = receiver
+        return receiver
 
     async def _put_off(self, delivery: Delivery) -> None:
         await self._record(delivery)
@@ -206,21 +244,25 @@ class Notifier:
 
     def _dispatch(self) -> None:
         now = self._clock.now()
-        for origin, receiver in list(self._receivers.items()):
+        for line, receiver in list(self._receivers.items()):
             if receiver.idle(now):
-                del self._receivers[origin]
-            elif self._launch(receiver):
+                del self._receivers[line]
+            elif self._launch(line[0], receiver, now):
                 # Whoever was served goes to the end, so that no origin starves another.
-                self._receivers[origin] = self._receivers.pop(origin)
+                self._receivers[line] = self._receivers.pop(line)
 
-    def _launch(self, receiver: Receiver) -> bool:
+    def _launch(self, app: str, receiver: Receiver, now: float) -> bool:
         served = False
-        while len(self._attempts) < self._most and (delivery := receiver.next()) is not None:
+        while self._has_place(app) and (delivery := receiver.next(now)) is not None:
             served = True
+            self._under_way[app] += 1
             task = asyncio.create_task(self._attempt(receiver, delivery))
             self._attempts.add(task)
             task.add_done_callback(self._ended)
         return served
+
+    def _has_place(self, app: str) -> bool:
+        return len(self._attempts) < self._most and self._under_way[app] < self._most_of_app
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._attempts.discard(task)
@@ -241,8 +283,9 @@ class Notifier:
         except Exception:
             self._log.exception("callback_not_tried", job_id=delivery.job_id)
         finally:
-            receiver.released(delivery.url)
+            receiver.released(delivery)
             self._held.discard(delivery.job_id)
+            self._under_way -= Counter([delivery.tenant])
 
     async def _deliver(self, receiver: Receiver, delivery: Delivery) -> None:
         to = self._destination(delivery)
@@ -276,7 +319,7 @@ class Notifier:
         try:
             return await self._dialer.post(to, headers, begun.body)
         except asyncio.CancelledError:
-            await self._record(replace(begun, next_at=self._clock.now()))
+            await self._record(replace(begun, begun=False, next_at=self._clock.now()))
             raise
         finally:
             self._posting.discard(task)
@@ -341,14 +384,17 @@ class Notifier:
     ) -> None:
         """Note how the receiver did.
 
-        One that closes lets go of all that wait; one that opens, of those that failed at it.
+        One that closes lets go of those that met its silence before; one that opens, of those
+        that did meanwhile.
         """
-        broken = answer.status >= 500 if isinstance(answer, Answer) else True
-        if not broken or answer is Silence.NOT_PUBLIC:
-            knocked = receiver.arrived(after.url, took_s)
+        if isinstance(answer, Answer) and answer.status >= 500 and not after.unheard:
+            receiver.broke(after, now, took_s)
+            return
+        if not after.unheard or answer is Silence.NOT_PUBLIC:
+            knocked = receiver.arrived(after, took_s)
             await asyncio.gather(*(self._hasten(each, now) for each in knocked))
             return
-        receiver.failed(after, now, self._rng)
+        receiver.failed(after, now, took_s, self._rng)
         if receiver.closed_until > now:
             self._held.difference_update(waiting.job_id for waiting in receiver.drain())
             self.wake()

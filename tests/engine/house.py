@@ -74,13 +74,15 @@ class WatchedStore(MemoryStore):
         self._changed.set()
         return kept
 
-    async def owe(self, number: int, url: str, now: float, lifetime_s: float = DAY) -> None:
+    async def owe(
+        self, number: int, url: str, now: float, lifetime_s: float = DAY, tenant: str = "shop"
+    ) -> None:
         """Let a job end that owes a callback."""
         job_id = f"job_{number}"
         request = Request(messages=(Message(role="user", content="hi"),), model="m")
         job = Job(
             id=job_id,
-            owner=Owner(tenant="shop"),
+            owner=Owner(tenant=tenant),
             door="n8n",
             request=request,
             created_at=now,
@@ -89,7 +91,7 @@ class WatchedStore(MemoryStore):
         delivery = Delivery(
             id=f"msg_{number}",
             job_id=job_id,
-            tenant="shop",
+            tenant=tenant,
             url=url,
             created_at=now,
             deadline=now + lifetime_s,

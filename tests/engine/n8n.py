@@ -45,7 +45,8 @@ class N8n:
         posts: all that arrived, in order.
         most_at_once: requests that were open at the same time.
         starting: it is coming up, and knows no path yet.
-        broken: it answers 500 to everything.
+        broken: it answers `trouble` to everything.
+        trouble: 500 is its own word; 503 is what is said in its place while it is away.
         script: answers given before anything else, the first first.
         on_post: called for each that arrives.
         gate: a POST is answered when this is set.
@@ -57,6 +58,7 @@ class N8n:
         self.most_at_once = 0
         self.starting = False
         self.broken = False
+        self.trouble = 500
         self.script: list[web.Response] = []
         self.on_post: Callable[[], None] = lambda: None
         self.gate = asyncio.Event()
@@ -111,7 +113,7 @@ class N8n:
         if self.script:
             return self.script.pop(0)
         if self.broken:
-            return web.Response(status=500, text="Internal Server Error")
+            return web.Response(status=self.trouble, text="Out of order")
         if self.starting:
             text = f"<pre>Cannot POST {request.path}</pre>"
             return web.Response(status=404, text=text, content_type="text/html")

@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from itertools import pairwise
 
 import pytest
 from msgspec.structs import replace
 
-from gateway import webhooks
 from gateway.destinations import Policy
 from gateway.engine.clock import SteadyClock
-from gateway.webhooks import DeliveryState, Silence
+from gateway.webhooks import DeliveryState
 from tests.engine.house import DAY, House, standing
 from tests.engine.jumping_clock import JumpingClock
 from tests.engine.n8n import SIGNATURE, Execution, N8n
@@ -243,92 +241,19 @@ async def test_a_bug_in_the_loop_is_logged_and_survived(house: House) -> None:
     assert "callbacks_not_taken" in {line["event"] for line in house.lines}
 
 
-# The schedule and the breaker
-
-
-async def test_a_day_of_trouble_is_tried_by_the_schedule_and_ends(house: House) -> None:
-    """Twenty-one attempts over 24 hours, each pause within a fifth of its step."""
-    moments: list[float] = []
-    house.n8n.on_post = lambda: moments.append(house.clock.now())
-    house.n8n.broken = True
-    delivery = await house.settle(Execution(), DeliveryState.DEAD)
-    gaps = [after - before for before, after in pairwise(moments)]
-    off = [gap / step for gap, step in zip(gaps, webhooks.STEPS_S, strict=False)]
-    assert len(moments) >= 20
-    assert all(0.79 <= ratio <= 1.21 for ratio in off)
-    # Those that failed together do not come back together.
-    assert max(off) - min(off) > 0.1
-    assert moments[-1] - moments[0] == pytest.approx(DAY - 1, abs=1)
-    dead = [line for line in house.lines if line["event"] == "callback_dead"]
-    assert (delivery.last_status, dead) == (500, house.lines[-1:])
-
-
-async def test_waiting_for_a_far_attempt_is_no_busy_loop(house: House) -> None:
-    """In an hour without anything to do the store is asked now and then only."""
-    assert isinstance(house.clock, JumpingClock)
-    async with asyncio.timeout(20):
-        await house.clock.alarm(3_600).wait()
-    assert house.store.looks < 800
-
-
-async def test_a_broken_origin_is_left_alone_and_another_is_served(house: House) -> None:
-    """A hundred callbacks do not hammer it: few probes an hour, attempts unspent, all arrive."""
-    house.n8n.broken = True
-    recovers_at = house.clock.now() + 3_600
-
-    def recover() -> None:
-        house.n8n.broken = house.clock.now() < recovers_at
-
-    house.n8n.on_post = recover
-    async with N8n() as other:
-        house.policy = Policy.of([house.n8n.origin, other.origin])
-        await house.owe(*(house.n8n.wait_for(Execution()) for _ in range(100)))
-        await house.n8n.arrived(10)
-        await house.store.owe(999, other.wait_for(Execution()), house.clock.now())
-        house.notifier.wake()
-        await other.arrived(1)
-        assert len(house.n8n.posts) < 40
-        await house.store.until(DeliveryState.DELIVERED, 101)
-    assert len(house.n8n.posts) < 100 + 60
-    assert max([one.attempts for one in await callbacks(house.store)]) < 20
-
-
-async def test_nobody_sleeps_on_beside_a_receiver_that_is_back(house: House) -> None:
-    """After hours of silence the schedule knows pauses of hours: one that arrives ends them all."""
-    back_at = house.clock.now() + 6 * 3_600
-    arrived: list[float] = []
-
-    def look() -> None:
-        house.n8n.broken = house.clock.now() < back_at
-        if not house.n8n.broken:
-            arrived.append(house.clock.now() - back_at)
-
-    house.n8n.on_post = look
-    await house.owe(*(house.n8n.wait_for(Execution()) for _ in range(12)))
-    await house.store.until(DeliveryState.DELIVERED, 12)
-    assert arrived[-1] - arrived[0] < 60
-
-
-async def test_a_receiver_that_is_down_is_found_when_it_comes_up(house: House) -> None:
-    """A refused connection is no attempt that may have arrived."""
-    async with N8n() as gone:
-        url = gone.wait_for(Execution())
-    house.policy = Policy.of([gone.origin])
-    await house.owe(url, lifetime_s=600)
-    await house.store.until(DeliveryState.DEAD)
-    delivery = await house.store.owed()
-    assert (delivery.last_status, delivery.ambiguous) == (None, False)
-    assert delivery.note == f"{Silence.UNREACHABLE} Given up."
-
-
 # Where callbacks may not go
 
 
-async def test_a_callback_past_its_deadline_is_not_sent(house: House) -> None:
+async def test_a_callback_that_was_tried_is_not_sent_past_its_deadline(house: House) -> None:
     """It is a dead letter, found when somebody looks."""
+    await house.notifier.stop()
     await house.owe(house.n8n.wait_for(Execution()), lifetime_s=-1)
+    tried = replace(await house.store.owed(), first_tried_at=1.0, note="Busy.")
+    await house.store.record(tried)
+    house.notifier = house.another_notifier()
+    await house.notifier.start()
     await house.store.until(DeliveryState.DEAD)
-    assert ((await house.store.owed()).note, house.n8n.posts) == ("The deadline passed.", [])
+    assert ((await house.store.owed()).note, house.n8n.posts) == ("Busy. The deadline passed.", [])
     assert [line["event"] for line in house.lines] == ["callback_dead"]
 
 
