@@ -198,7 +198,7 @@ class Doors:
 
     def _made(self, config: Config) -> "_Made":
         """All that a configuration changes."""
-        desk = _desk(self._core, config.settings, self._patience)
+        desk = _desk(self._core, config, self._patience)
         doors = self._all_doors(desk, config)
         return _Made(
             settings=config.settings,
@@ -318,7 +318,8 @@ def _stream_bounds(settings: Settings) -> StreamBounds:
     )
 
 
-def _desk(core: Core, settings: Settings, patience: Patience) -> Desk:
+def _desk(core: Core, config: Config, patience: Patience) -> Desk:
+    settings = config.settings
     return Desk(
         core,
         default_model=settings.default_model,
@@ -329,7 +330,9 @@ def _desk(core: Core, settings: Settings, patience: Patience) -> Desk:
         trusted_proxies=tuple(ip_network(each) for each in settings.trusted_proxies),
         traced=settings.otlp_endpoint is not None,
         local_admin=_trusts_this_machine(settings),
-        origins=Origins(frozenset(settings.allowed_origins), local=settings.dev_mode),
+        origins=Origins(
+            frozenset(settings.allowed_origins), _pages(config), local=settings.dev_mode
+        ),
     )
 
 

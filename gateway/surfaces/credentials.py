@@ -2,8 +2,8 @@
 
 All that is brought on purpose must be good, and of one app; the narrowest of it is who asks, so
 that a user's token beside the code of its app is that user's. A link to a stream counts where
-nothing else was brought, and a cookie only where it is a stream's: browsers send along what
-other software on the same host has set.
+nothing else was brought. Browsers send along what is meant for others: a password for a proxy
+on the way (Basic), and cookies that other software on the same host has set.
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,8 @@ from gateway.surfaces.visit import VISIT
 
 TOKEN_PARAMETER = "access_token"  # noqa: S105
 CODE_HEADER = "X-App-Code"
+
+_NO_BEARER = "Authorization must be Bearer."
 
 
 class Credentials:
@@ -41,7 +43,10 @@ class Credentials:
         held = [*self._in_body(code, token), *self._in_headers(request)]
         if held:
             return reduce(Principal.joined, held)
-        return self._of_a_link(request) if request[VISIT].access is Access.READ else None
+        holder = self._of_a_link(request) if request[VISIT].access is Access.READ else None
+        if holder is None and hdrs.AUTHORIZATION in request.headers:
+            raise Unauthenticated(_NO_BEARER)
+        return holder
 
     def brought(self, request: web.Request) -> bool:
         """There are some outside its body, good or not."""
@@ -63,9 +68,10 @@ class Credentials:
         authorization = _only(request, hdrs.AUTHORIZATION)
         if authorization is not None:
             scheme, _, token = authorization.partition(" ")
-            if scheme.lower() != "bearer":
-                raise Unauthenticated("Authorization must be Bearer.")
-            yield self._auth.bearer(token.strip())
+            if scheme.lower() == "bearer":
+                yield self._auth.bearer(token.strip())
+            elif scheme.lower() != "basic":
+                raise Unauthenticated(_NO_BEARER)
         code = _only(request, CODE_HEADER)
         if code is not None:
             yield self._auth.app(code)

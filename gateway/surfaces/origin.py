@@ -1,7 +1,8 @@
 """From whose page a request comes, and where an app may be used.
 
 A browser names the page's origin, and lets no page name another. Who is no browser names none,
-and is not concerned.
+and is not concerned. A page that no list knows is the browser's to refuse, which goes by what
+cors.py tells it; only of WebSockets it asks nobody.
 """
 
 from collections.abc import Callable, Collection
@@ -15,18 +16,20 @@ from gateway.tenants import Tenant
 
 
 class Origins(NamedTuple):
-    """The pages from which an app may be used that lists none itself.
+    """The pages from which apps may be used.
 
     Attributes:
-        listed: their origins.
-        local: pages of this machine too, for development.
+        listed: origins for each app that lists none itself.
+        known: those for any app.
+        local: pages of this machine are as those listed, for development.
     """
 
     listed: Collection[str] = ()
+    known: Collection[str] = ()
     local: bool = False
 
     def admit(self, request: web.Request, tenant: Tenant, base_url: Callable[[], str]) -> bool:
-        """No page asks, or one from which the app may be used: the gateway's own always are.
+        """No page asks, or none that the app must be kept from: the gateway's own never is.
 
         Args:
             base_url: where the gateway is, as the caller sees it.
@@ -34,13 +37,15 @@ class Origins(NamedTuple):
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None:
             return True
-        if tenant.allowed_origins is not None:
-            known = origin in tenant.allowed_origins
-        else:
-            known = origin in self.listed or (self.local and is_local(origin))
-        if known or request.headers.get("Sec-Fetch-Site") == "same-origin":
+        if request.headers.get("Sec-Fetch-Site") == "same-origin":
             return True
-        return is_own(request, origin, base_url)
+        if is_own(request, origin, base_url):
+            return True
+        if tenant.allowed_origins is not None:
+            return origin in tenant.allowed_origins
+        if origin in self.listed or (self.local and is_local(origin)):
+            return True
+        return origin not in self.known and hdrs.UPGRADE not in request.headers
 
 
 def is_own(request: web.Request, origin: str, base_url: Callable[[], str]) -> bool:

@@ -64,7 +64,7 @@ BESIDE: dict[str, tuple[dict[str, str], str | None]] = {
     "a user, and an unknown code": ({**bearer(ANN), "X-App-Code": "gw_nobody"}, None),
     "a user, and another app": ({**bearer(ANN), "X-App-Code": OTHER_CODE}, None),
     "no code at all": ({"X-App-Code": ""}, None),
-    "another scheme": ({"Authorization": "Basic YTpi"}, None),
+    "another scheme": ({"Authorization": "Token YTpi"}, None),
 }
 
 

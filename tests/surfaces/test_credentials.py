@@ -122,12 +122,27 @@ async def test_a_bad_credential_opens_nothing(
     assert refused == 2 * len(ROUTES)
 
 
-@pytest.mark.parametrize("scheme", ["Basic", "Digest", "bearerx", "Token"])
+@pytest.mark.parametrize("scheme", ["Digest", "bearerx", "Token"])
 async def test_another_scheme_opens_nothing(gateway: Gateway, jobs: Jobs, scheme: str) -> None:
     """A good code behind a wrong word, also with a good one beside it."""
     headers = {"Authorization": f"{scheme} {CODE}", "X-App-Code": CODE}
     for route in ROUTES:
         assert (await send(gateway, route, jobs, **headers)).status == 401
+
+
+async def test_a_proxys_password_opens_nothing_and_shuts_nothing(
+    gateway: Gateway, jobs: Jobs
+) -> None:
+    """Browsers send it along, also to where a link leads."""
+    password = {"Authorization": f"Basic {CODE}"}
+    for route in ROUTES:
+        assert (await send(gateway, route, jobs, **password)).status == 401
+    path = f"/stream/{jobs.queued}"
+    link = (await gateway.stream(jobs.queued)).removeprefix(gateway.origin)
+    assert (await gateway.get(path, **password, **{"X-App-Code": CODE})).status == 200
+    assert (await gateway.get(link, **password)).status == 200
+    body = {"app_code": CODE, "request_type": "ask", "request": "hi"}
+    assert (await gateway.post("/ai_request", body, **password)).status == 200
 
 
 async def test_without_any_credential(gateway: Gateway, jobs: Jobs) -> None:
