@@ -4,6 +4,7 @@ aiohttp's own words would repeat what it could not read, a credential among it.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -12,8 +13,10 @@ from gateway.errors import GatewayError, InvalidRequest, NotFound
 from gateway.surfaces.door import answer
 from gateway.surfaces.status import shape
 
-# A line of a head. Credentials that are far too long are still refused in the words of a door.
+# A line of a head, and how many it may have: what one connection can make the process hold.
+# Credentials that are far too long are still refused in the words of a door.
 _LINE_MOST_BYTES = 32 * 1024
+_LINES_MOST = 64
 
 _ERRORS = {
     400: InvalidRequest("The request is not valid HTTP."),
@@ -57,6 +60,7 @@ class _Server(web.Server):
             loop=asyncio.get_running_loop(),
             max_line_size=_LINE_MOST_BYTES,
             max_field_size=_LINE_MOST_BYTES,
+            max_headers=_LINES_MOST,
             **self._how,
         )
 
@@ -84,13 +88,13 @@ class _Connection(web.RequestHandler):
         refusal.force_close()
         return refusal
 
-    async def finish_response(
+    def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
+    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
         """Send an answer; aiohttp's own refusals in the gateway's words."""
         if isinstance(resp, web.HTTPError):
             resp = _refusal(resp.status)
-        return await super().finish_response(request, resp, start_time)
+        return super().finish_response(request, resp, start_time)
 
 
 def _refusal(status: int) -> web.Response:

@@ -40,7 +40,11 @@ class Credentials:
         Raises:
             Unauthenticated: some of it is not good, or it is of different callers.
         """
-        held = [*self._in_body(code, token), *self._in_headers(request)]
+        held = [] if code is None else [self._auth.app(code)]
+        if token is not None:
+            held.append(self._auth.bearer(token))
+        if hdrs.AUTHORIZATION in request.headers or CODE_HEADER in request.headers:
+            held += self._in_headers(request)
         if held:
             return reduce(Principal.joined, held)
         holder = self._of_a_link(request) if request[VISIT].access is Access.READ else None
@@ -57,12 +61,6 @@ class Credentials:
             or (request.query_string != "" and TOKEN_PARAMETER in request.query)
             or self._in_cookie(request) is not None
         )
-
-    def _in_body(self, code: str | None, token: str | None) -> Iterator[Principal]:
-        if code is not None:
-            yield self._auth.app(code)
-        if token is not None:
-            yield self._auth.bearer(token)
 
     def _in_headers(self, request: web.Request) -> Iterator[Principal]:
         authorization = _only(request, hdrs.AUTHORIZATION)
