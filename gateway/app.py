@@ -8,7 +8,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -32,6 +32,7 @@ from gateway.engine.limits import Limits
 from gateway.engine.notifier import Notifier
 from gateway.engine.observer import Observers
 from gateway.engine.retention import ConversationRetention
+from gateway.farewell import Farewell
 from gateway.lag import Lag
 from gateway.metrics import Metrics
 from gateway.problems import ConfigError, Problem
@@ -41,7 +42,7 @@ from gateway.providers.openai import OpenAI
 from gateway.providers.simulator import Simulator
 from gateway.providers.together import Together
 from gateway.reloading import Reloading
-from gateway.stores import Store, StoreAndOutbox, secret
+from gateway.stores import StoreAndOutbox, secret
 from gateway.stores.database import Database
 from gateway.stores.memory import MemoryStore
 from gateway.stores.memory_conversations import MemoryConversations
@@ -57,9 +58,7 @@ log = structlog.get_logger(__name__)
 
 CORE = web.AppKey("core", Core)
 RELOADING = web.AppKey("reloading", Reloading)
-
-# For callbacks that would be lost with the process.
-_FLUSH_S = 5.0
+FAREWELL = web.AppKey("farewell", Farewell)
 
 
 def build(config: Config, patience: Patience = Patience()) -> web.Application:  # noqa: B008
@@ -134,7 +133,10 @@ def build(config: Config, patience: Patience = Patience()) -> web.Application:  
         # When the database is open: it sees that no other process has the folder.
         parts.insert(parts.index(store) + 1, StreamSecret(core.auth, folder))
     app.cleanup_ctx.append(_life(parts))
-    app.on_shutdown.append(_farewell(store, notifier, core))
+    app[FAREWELL] = Farewell(
+        core, notifier, clock, drain_s=settings.drain_timeout, post_s=settings.callback_timeout
+    )
+    app.on_shutdown.append(app[FAREWELL].close)
     return app
 
 
@@ -271,16 +273,3 @@ def _life(parts: list[Part]) -> Callable[[web.Application], AsyncIterator[None]]
             await part.stop()
 
     return life
-
-
-def _farewell(
-    store: Store, notifier: Notifier, core: Core
-) -> Callable[[web.Application], Coroutine[None, None, None]]:
-    async def end_what_is_open(app: web.Application) -> None:
-        # Before the server waits for its handlers: open streams end with their logs.
-        await core.stop()
-        if not store.durable:
-            # What is not sent now never is, and its workflow waits for ever.
-            await notifier.flush(_FLUSH_S)
-
-    return end_what_is_open

@@ -339,8 +339,8 @@ def _warnings(
     sentences = (
         (
             settings.dev_mode,
-            "DEV_MODE is on: pages and callbacks on this machine are allowed. It is not for "
-            "production.",
+            "DEV_MODE is on: pages on this machine, and callbacks to any address where "
+            "CALLBACK_ALLOWED_ORIGINS names none, are allowed. It is not for production.",
         ),
         (
             settings.anonymous_app is not None,

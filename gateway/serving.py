@@ -14,7 +14,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from gateway import __version__, descriptors
-from gateway.app import CORE, RELOADING, build
+from gateway.app import FAREWELL, RELOADING, build
 from gateway.config import Config, Settings
 from gateway.connections import Connections
 from gateway.problems import ConfigError
@@ -95,7 +95,7 @@ async def serve(
         supervisor.stopping()
         if sockets:
             await _hand_over(served)
-        await _first(app[CORE].drain(), signals.acquire())
+        await _first(app[FAREWELL].drain(), signals.acquire())
     finally:
         await served.cleanup()
         supervisor.stop()

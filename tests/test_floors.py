@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOF = {"__main__", "app", "cli", "commands", "demo", "enrolment", "logs", "serving", "simulate"}
 ROOF |= {"doors", "gauges", "lag", "lines", "metrics", "reloading", "sources", "supervisor"}
-ROOF |= {"connections", "descriptors", "tallies", "tracer"}
+ROOF |= {"connections", "descriptors", "farewell", "tallies", "tracer"}
 FLOORS = {"providers": 1, "stores": 1, "engine": 2, "surfaces": 3}
 NAMES = ("a value", "an adapter", "the engine", "a surface", "the roof")
 # What waits, tells the time, rolls dice or leaves the process. (A Random is handed in.)

@@ -12,6 +12,7 @@ import pytest
 from tests.e2e import calls, servers, wire
 from tests.e2e.calls import Inbox
 from tests.e2e.servers import CODE, Server
+from tests.engine.n8n import Execution, N8n
 
 # Far beyond what any of these may take: it is waited for no longer.
 FOREVER = "3600"
@@ -88,6 +89,63 @@ async def test_a_drain_has_an_end(provider: Server, inbox: Inbox, tmp_path: Path
         assert await ended(gateway) == 0
         assert json.loads((await endless)[-1].data) == GONE
         assert inbox.bodies["endless0"]["error"]["code"] == "INTERRUPTED"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_what_ends_in_the_drain_is_called_back_before_the_end(
+    provider: Server, inbox: Inbox, tmp_path: Path, kept: bool
+) -> None:
+    """Also where the next process could do it: that may come late, or never."""
+    folder = str(tmp_path / "data") if kept else ""
+    settings = {"DATA_DIR": folder, "DRAIN_TIMEOUT": FOREVER}
+    with servers.gateway(tmp_path, provider.origin, **settings) as gateway:
+        running = await reading(gateway, inbox, BRIEF, 20, "brief")
+        gateway.send(signal.SIGTERM)
+        assert await ended(gateway) == 0
+        await asyncio.gather(*running)
+        assert inbox.posts == {f"brief{n}": 1 for n in range(20)}
+
+
+async def test_a_callback_on_its_way_has_the_rest_of_the_drain(
+    provider: Server, tmp_path: Path
+) -> None:
+    """A receiver that is slow is not sent the same again by the next process, which would resume
+    its workflow's second Wait node."""
+    kept = {"DATA_DIR": str(tmp_path / "data"), "DRAIN_TIMEOUT": FOREVER}
+    async with N8n() as receiver:
+        receiver.gate.clear()
+        execution = Execution(waits=2)
+        asked = calls.asking(BRIEF, "hi", receiver.wait_for(execution))
+        with servers.gateway(tmp_path, provider.origin, **kept) as gateway:
+            assert (await wire.post(gateway.origin, "/init-stream", asked)).status == 200
+            await receiver.arrived(1)
+            gateway.send(signal.SIGTERM)
+            # It is slow: more than what a process at its end has for good-byes.
+            asyncio.get_running_loop().call_later(3.0, receiver.gate.set)
+            assert await ended(gateway) == 0
+            assert gateway.facts("callback_delivered") != []
+        with servers.gateway(tmp_path, provider.origin, **kept) as gateway:
+            again = calls.asking(BRIEF, "hi", receiver.wait_for(Execution()))
+            assert (await wire.post(gateway.origin, "/init-stream", again)).status == 200
+            await receiver.arrived(2)
+        assert execution.resumed == 1
+
+
+async def test_a_receiver_that_hangs_does_not_hold_an_operator_who_asks_twice(
+    provider: Server, tmp_path: Path
+) -> None:
+    """What is on its way then has a few seconds."""
+    long = {"DRAIN_TIMEOUT": FOREVER, "CALLBACK_TIMEOUT": FOREVER}
+    async with N8n() as receiver:
+        receiver.gate.clear()
+        asked = calls.asking(BRIEF, "hi", receiver.wait_for(Execution()))
+        with servers.gateway(tmp_path, provider.origin, **long) as gateway:
+            assert (await wire.post(gateway.origin, "/init-stream", asked)).status == 200
+            await receiver.arrived(1)
+            gateway.send(signal.SIGTERM)
+            await gateway.printed("drain_started")
+            gateway.send(signal.SIGTERM)
+            assert await ended(gateway) == 0
 
 
 async def refused(gateway: Server, inbox: Inbox) -> None:
