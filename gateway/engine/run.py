@@ -137,15 +137,16 @@ class Run:
 
     # -- stopping -----------------------------------------------------------------------------
 
-    def attend(self, task: "asyncio.Task[object]", look_s: float) -> None:
+    def attend(self, task: "asyncio.Task[object]", now: float, look_s: float) -> None:
         """`task` is streaming for this run from now on, and may be cancelled for it.
 
         Args:
+            now: loop time.
             look_s: `due` is never moved to a time that is nearer than this.
         """
         self._task = task
         self._look_s = look_s
-        self._look()
+        self._timer = task.get_loop().call_at(min(now + look_s, self.latest), self._look)
 
     def leave(self) -> None:
         """Nobody streams for this run any more."""

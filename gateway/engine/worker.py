@@ -240,8 +240,9 @@ class Workers:
         task = asyncio.current_task(self._loop)
         if task is not None and not run.interrupted():
             first_s, silence_s = self._timeouts.first_token_s, self._timeouts.token_s
-            run.due = self._loop.time() + first_s
-            run.attend(task, min(first_s, silence_s))
+            now = self._loop.time()
+            run.due = now + first_s
+            run.attend(task, now, min(first_s, silence_s))
             self._pace.streams += 1
             try:
                 return await self._publish(run, leg)

@@ -59,7 +59,7 @@ class Credentials:
             hdrs.AUTHORIZATION in headers
             or CODE_HEADER in headers
             or (request.query_string != "" and TOKEN_PARAMETER in request.query)
-            or self._in_cookie(request) is not None
+            or (hdrs.COOKIE in headers and self._in_cookie(request) is not None)
         )
 
     def _in_headers(self, request: web.Request) -> Iterator[Principal]:
