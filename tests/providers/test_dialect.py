@@ -272,7 +272,11 @@ def test_models_that_reason_are_asked_in_their_words(
 
 def test_a_refusal_in_words_is_text() -> None:
     """What a model says in place of an answer reaches the reader, as what it is."""
-    parts = [{"content": None, "refusal": ""}, {"refusal": "No\ud83d"}, {"refusal": "\ude42."}]
+    parts: list[dict[str, Any]] = [
+        {"content": None, "refusal": ""},
+        {"refusal": "No\ud83d"},
+        {"refusal": "\ude42."},
+    ]
     assert translate(*(chunk(part) for part in parts), STOP) == [
         Delta(text="No", refusal=True),
         Delta(text="🙂.", refusal=True),
