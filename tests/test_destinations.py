@@ -12,6 +12,7 @@ from gateway.destinations import (
     is_public,
     parse_origin,
     rewrite,
+    target,
 )
 from gateway.errors import InvalidRequest
 
@@ -254,3 +255,20 @@ def test_hosts_of_the_open_internet_are_public(text: str) -> None:
 def test_addresses_that_lead_inside_are_not_public(text: str) -> None:
     """Private, shared, documented, multicast, mapped and translated forms are all refused."""
     assert not is_public(ip_address(text))
+
+
+@pytest.mark.parametrize(
+    ("url", "called"),
+    [
+        ("https://n8n.example.com/x?y=%2F", "https://n8n.example.com/x?y=%2F"),
+        ("HTTPS://N8N.example.com:443/X?Y#z?a", "https://n8n.example.com/X?Y"),
+        ("https://n8n.example.com", "https://n8n.example.com/"),
+        ("https://n8n.example.com?x", "https://n8n.example.com/?x"),
+        ("https://n8n.example.com#x", "https://n8n.example.com/"),
+        ("http://[::0:1]:5678/x", "http://[::1]:5678/x"),
+    ],
+)
+def test_what_a_url_calls_is_written_in_one_way(url: str, called: str) -> None:
+    """Path and query as they are; no fragment, no case in the host, no default port."""
+    assert target(url) == called
+    assert target(called) == called

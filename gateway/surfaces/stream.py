@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from gateway import sse
+from gateway.destinations import target
 from gateway.engine.core import Ask, Principal
 from gateway.errors import Conflict, CursorConflict, GatewayError, InvalidRequest
 from gateway.events import Completed, Delta, Event, Restarted, Usage, as_failed
@@ -160,13 +161,14 @@ class N8n:
                     url=url,
                     form=FORM,
                     echo={
-                        "userId": user,
+                        # What the workflow said comes back as it was said.
+                        "userId": user or principal.owner().user,
                         "chatId": asked.chatId or None,
                         "prompt": prompt,
                     },
                 ),
                 # A workflow that sends no key waits at an address of its own.
-                idempotency_key=repeat.key or f"resume:{digest(url)}",
+                idempotency_key=repeat.key or f"resume:{digest(target(url))}",
                 fingerprint=repeat.fingerprint or _fingerprint(principal, prompt),
             ),
         )

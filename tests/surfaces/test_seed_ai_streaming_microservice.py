@@ -78,7 +78,7 @@ async def test_optional_fields_may_be_absent(
     assert (asked.model, asked.max_tokens) == (gateway.config.settings.default_model, 4096)
     await n8n.arrived(1)
     body = json.loads(n8n.posts[0].body)
-    assert (body["userId"], body["chatId"]) == (None, None)
+    assert (body["userId"], body["chatId"]) == ("ann", None)
 
 
 @pytest.mark.parametrize(("given", "kept"), [("256", 256), (256, 256), (4096, 4096)])

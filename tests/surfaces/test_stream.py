@@ -92,6 +92,19 @@ async def test_fifty_at_once_are_one_job(teller: Teller, n8n: N8n) -> None:
         await n8n.arrived(50)
 
 
+async def test_one_address_is_one_workflow_however_it_is_written(n8n: N8n) -> None:
+    """What is behind a # is never sent, and a host has no case."""
+    origin = n8n.origin.replace("127.0.0.1", "localhost")
+    async with Gateway(CALLBACK_ALLOWED_ORIGINS=origin) as gateway:
+        url = n8n.wait_for(Execution()).replace(n8n.origin, origin)
+        again = (url, f"{url}#again", url.replace("localhost", "LocalHost"))
+        ids = {(await init(gateway, each)).headers["X-Request-Id"] for each in again}
+        assert len(ids) == 1
+        other = await init(gateway, url.replace("?", "?a=b&"))
+        assert other.headers["X-Request-Id"] not in ids
+        await n8n.arrived(2)
+
+
 async def test_another_request_for_the_same_workflow_is_refused(gateway: Gateway, n8n: N8n) -> None:
     """Another prompt or another app: 409; another URL is another job."""
     url = n8n.wait_for(Execution())
@@ -205,6 +218,18 @@ async def test_a_provider_that_breaks_off_leaves_the_answer_so_far(n8n: N8n) -> 
         await n8n.arrived(1)
     body = json.loads(n8n.posts[0].body)
     assert (body["status"], body["answer"], body["error"]["retryable"]) == ("error", "one", True)
+
+
+async def test_a_token_names_the_user_of_a_callback(gateway: Gateway, n8n: N8n) -> None:
+    """Where the workflow names none."""
+    for userId in (None, "", "u"):
+        token = user_token(sub="ann")
+        await init(gateway, n8n.wait_for(Execution()), n8nToken=token, userId=userId)
+        await init(gateway, n8n.wait_for(Execution()), userId=userId)
+    await n8n.arrived(6)
+    users = {post.target: json.loads(post.body)["userId"] for post in n8n.posts}
+    told = [users[target] for target in sorted(users)]
+    assert told == ["ann", None, "ann", None, "u", "u"]
 
 
 # -- the text -------------------------------------------------------------------------------------
