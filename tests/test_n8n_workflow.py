@@ -133,7 +133,7 @@ async def test_a_job_is_its_users(
     job_id = run.items["Start the stream"]["streamUrl"].partition("/stream/")[2].split("?")[0]
     assert (await gateway.job(job_id)).owner == Owner(tenant="My app", user=owner)
     given = run.items["Use the answer"]["body"]
-    assert (given["userId"], given["chatId"]) == (question.get("userId"), None)
+    assert (given["userId"], given["chatId"]) == (owner, None)
 
 
 @needs_node
