@@ -40,6 +40,7 @@ class WatchedStore(MemoryStore):
         looks: how often it was asked for what is due.
         away: so many calls of `record` fail before one works.
         confused: the next look fails as nobody foresaw.
+        unseen: no look works.
         before_looked: awaited between reading what is due and returning it.
         before_recorded: awaited before the next record, and forgotten.
     """
@@ -49,6 +50,7 @@ class WatchedStore(MemoryStore):
         self.looks = 0
         self.away = 0
         self.confused = False
+        self.unseen = False
         self.before_looked: Callable[[], Any] | None = None
         self.before_recorded: Callable[[], Any] | None = None
         self._changed = asyncio.Event()
@@ -58,6 +60,8 @@ class WatchedStore(MemoryStore):
         if self.confused:
             self.confused = False
             raise RuntimeError("a bug")
+        if self.unseen:
+            raise StoreUnavailable
         found = await super().due(now, limit)
         if self.before_looked is not None:
             await self.before_looked()
