@@ -38,4 +38,5 @@ def objection(folder: Path) -> str:
 def _objection(place: Path, rights: int) -> str:
     if not os.path.isdir(place):
         return f"{place} is no folder."
-    return "" if os.access(place, rights) else f"{place} cannot be written."
+    usable = os.access(place, rights, effective_ids=os.access in os.supports_effective_ids)
+    return "" if usable else f"{place} cannot be written."
