@@ -7,6 +7,7 @@ then. A URL is never normalised on its way: its path and query reach the receive
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple, Self
 
@@ -156,6 +157,7 @@ def rewrite(url: str, rewrites: Mapping[str, str]) -> str:
     return url if origin is None else origin + place.tail
 
 
+@lru_cache(maxsize=1024)
 def target(url: str) -> str:
     """What a URL calls, written in one way; a fragment is never sent.
 
@@ -179,6 +181,8 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     )
 
 
+# Each callback asks several times.
+@lru_cache(maxsize=1024)
 def _parse(url: str) -> _Place:
     match = _URL.fullmatch(url) if len(url) <= _MOST_CHARACTERS else None
     if match is None:
