@@ -5,6 +5,7 @@
 """
 
 import hashlib
+import asyncio
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
@@ -206,6 +207,8 @@ class Assistant:
                 context={"mode": mode.name, "track_id": asked.track_id},
             ),
         )
+        # The model is asked before the caller is answered: its first word is what all wait for.
+        await asyncio.sleep(0)
         token = self._core.auth.stream_token(job, self._token_life_s)
         stream_url = f"{base_url}/assistant/stream/{job.id}?{TOKEN_PARAMETER}={token}"
         told: AssistantAccepted = {

@@ -4,6 +4,7 @@
 server-sent events carry no carriage return.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import TypedDict
 
@@ -172,6 +173,8 @@ class N8n:
                 fingerprint=repeat.fingerprint or _fingerprint(principal, prompt),
             ),
         )
+        # The model is asked before the caller is answered: its first word is what all wait for.
+        await asyncio.sleep(0)
         token = self._core.auth.stream_token(job, self._token_life_s)
         stream_url = f"{base_url}/stream/{job.id}?{TOKEN_PARAMETER}={token}"
         told: StreamBegun = {"ok": True, "streamUrl": stream_url}
