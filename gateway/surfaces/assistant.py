@@ -4,8 +4,8 @@
 `GET /assistant/stream/{id}`.
 """
 
-import hashlib
 import asyncio
+import hashlib
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
