@@ -187,9 +187,10 @@ class Notifier:
         if self._full:
             return
         limit = len(self._held) + _BATCH
-        # What is settled while the store reads may be in its answer as it was before.
+        # What is settled or hastened while the store reads may be in its answer as it was before.
         held = self._held.copy()
         due = await self._store.due(now, limit)
+        held |= self._held
         taken = [delivery for delivery in due if delivery.job_id not in held]
         fresh = [delivery for delivery in taken if not self._withheld(delivery.job_id)]
         if fresh and len(due) == limit:
@@ -276,8 +277,7 @@ class Notifier:
         try:
             await self._deliver(receiver, delivery)
         except asyncio.CancelledError:
-            # Only `stop` cancels, and only a POST: all is recorded.
-            pass
+            pass  # Only `stop` cancels, and only a POST: all is recorded.
         except StoreUnavailable:
             self._log.warning("callback_not_recorded", job_id=delivery.job_id)
         except Exception:

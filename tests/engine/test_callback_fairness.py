@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 import structlog
@@ -24,6 +24,7 @@ SOON_S = 5.0
 # What a line at a receiver may cost.
 LINE_S = 2.1
 TAKEN = Answer(status=200)
+T = TypeVar("T")
 
 
 class World:
@@ -210,5 +211,47 @@ def test_a_receiver_that_is_away_is_not_hammered() -> None:
             away = False
             await asyncio.sleep(310)
             assert await built.store.due(built.now() + 1e6, 9) == []
+
+    run()
+
+
+def _slowly(store: WatchedStore, rng: Random) -> None:
+    """Let each answer of the store be late, each time by another while."""
+
+    def late(method: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+        async def answer(*args: Any) -> T:
+            answered = await method(*args)
+            await asyncio.sleep(rng.choice([0, 0.001, 0.02, 0.1, 0.3]))
+            return answered
+
+        return answer
+
+    for name in ("due", "delivery", "record"):
+        setattr(store, name, late(getattr(store, name)))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_none_follows_a_2xx_where_those_that_failed_are_fetched(seed: int) -> None:
+    """However slow the store is, and whatever is due by itself at that moment."""
+    rng = Random(seed)
+    up = False
+    taken: list[str] = []
+
+    def answer(url: str) -> tuple[float, Answer]:
+        if up:
+            taken.append(url)
+        return 0.05, Answer(status=200 if up else 500)
+
+    @jumping
+    async def run() -> None:
+        nonlocal up
+        async with world(answer) as built:
+            _slowly(built.store, rng)
+            urls = [f"{ORIGIN}/{number:02}" for number in range(40)]
+            await built.owe(*urls)
+            await asyncio.sleep(rng.uniform(1, 10))
+            up = True
+            await asyncio.sleep(60)
+            assert sorted(taken) == urls
 
     run()
