@@ -10,10 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
 from gateway.errors import BadCursor, CursorConflict
-from gateway.events import TERMINAL, Event
+from gateway.events import TERMINAL, Event, Usage
 
 # Ten digits a number: no 5,000-digit cursor is ever turned into an integer.
 _CURSOR = re.compile(r"(\d{1,10})-(\d{1,10})", re.ASCII)
+# With these an attempt begins that no worker made.
+_ENDING = TERMINAL | {Usage}
 
 
 class Cursor(NamedTuple):
@@ -159,10 +161,11 @@ class EventLog:
         """The position at which the newest text begins: with the current attempt.
 
         Or with the one before, where the current one is nothing but the end of a job whose run
-        was lost: that voids no text.
+        was lost, and what that cost: that voids no text.
         """
-        only_ends = self.closed and self.attempt_start() == len(self.events) - 1
-        return self._starts[-2] if only_ends and len(self._starts) > 1 else self.attempt_start()
+        begins = self.attempt_start()
+        only_ends = self.closed and type(self.events[begins]) in _ENDING
+        return self._starts[-2] if only_ends and len(self._starts) > 1 else begins
 
     def attempt_end(self, attempt: int) -> int:
         """The position after the newest event of `attempt`."""

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.engine.hub import Channel, Hub, over, read
 from gateway.errors import CursorConflict
-from gateway.events import Completed, Delta, Event, Failed, Restarted, Started, ToolCall
+from gateway.events import Completed, Delta, Event, Failed, Restarted, Started, ToolCall, Usage
 from gateway.log import START, Cursor, EventLog
 from tests.engine.virtual_clock import jumping, settle
 
@@ -200,17 +200,18 @@ def test_where_a_reader_joins(cursor: Cursor, plain: int | None, exact: int | No
     assert channel.readers == (plain is not None) + (exact is not None)
 
 
+@pytest.mark.parametrize("cost", [[], [Usage(prompt_tokens=1, completion_tokens=1)]])
 @pytest.mark.parametrize(
     ("cursor", "position"),
     [(START, 0), (Cursor(1, 1), 1), (Cursor(1, 2), 2), (Cursor(1, 9), 2), (Cursor(2, 1), 3)],
 )
-def test_an_end_voids_no_text(cursor: Cursor, position: int) -> None:
+def test_an_end_voids_no_text(cursor: Cursor, position: int, cost: list[Event]) -> None:
     """Of a job whose run was lost an exact reader is told what is known of it, and how it ended."""
     log = EventLog()
-    for attempt, events in ((1, [Started(), Delta(text="a")]), (2, [Failed(code="", message="")])):
-        log.extend(attempt, events)
+    log.extend(1, [Started(), Delta(text="a")])
+    log.extend(2, [*cost, Failed(code="", message="")])
     reader = Hub().join(JOB, log).subscribe(cursor, print, exact=True)
-    assert (reader.position, reader.end, reader.stop) == (position, 3, None)
+    assert (reader.position, reader.end, reader.stop) == (position, len(log), None)
 
 
 def test_an_attempt_that_showed_nothing_voids_nothing() -> None:

@@ -146,7 +146,7 @@ async def test_an_attempt_that_showed_nothing_is_made_again(said: tuple[Event, .
 @jumping
 async def test_what_may_not_begin_anew_ends_with_what_there_was() -> None:
     """Under an attempt of its own, counted and called back; whoever read the old one gets the
-    end, and nothing of the answer twice."""
+    end, and nothing of the answer twice. The text stands."""
     store = KeptStore()
     job = await running(store, *SAID, callback=Callback(url="https://a.example", form="ask"))
     rig = Rig(store=store, a=[HELLO])
@@ -162,6 +162,9 @@ async def test_what_may_not_begin_anew_ends_with_what_there_was() -> None:
         )
         (due,) = await store.due(rig.now(), 10)
         assert (due.body, rig.callbacks, rig.provider.calls) == (b"Hey", 1, [])
+        log = await store.log(job.id)
+        assert log is not None
+        assert log.text_start() == 0
         assert rig.counters() == {}
 
 
