@@ -14,6 +14,8 @@ from aiohttp import hdrs, web
 from gateway.origins import is_local
 from gateway.tenants import Tenant
 
+_PORTS = {"http": ":80", "https": ":443"}
+
 
 class Origins(NamedTuple):
     """The pages from which apps may be used.
@@ -39,20 +41,23 @@ class Origins(NamedTuple):
             return True
         if request.headers.get("Sec-Fetch-Site") == "same-origin":
             return True
-        if is_own(request, origin, base_url):
+        pages = tenant.allowed_origins
+        if pages is not None:
+            listed = origin in pages
+        else:
+            listed = origin in self.listed or (self.local and is_local(origin))
+        if listed or is_own(request, origin, base_url):
             return True
-        if tenant.allowed_origins is not None:
-            return origin in tenant.allowed_origins
-        if origin in self.listed or (self.local and is_local(origin)):
-            return True
-        return origin not in self.known and hdrs.UPGRADE not in request.headers
+        return pages is None and origin not in self.known and hdrs.UPGRADE not in request.headers
 
 
 def is_own(request: web.Request, origin: str, base_url: Callable[[], str]) -> bool:
     """The gateway itself has served the page: by the address it is asked at, or its public one."""
-    host = request.headers.get(hdrs.HOST, "")
-    if host and origin.partition("://")[2].lower() == host.lower():
+    scheme, _, place = origin.lower().partition("://")
+    # Browsers leave it out of origins; proxies may write it into the Host that they pass on.
+    port = _PORTS.get(scheme, "")
+    if place and place == request.headers.get(hdrs.HOST, "").lower().removesuffix(port):
         # By whatever name it was reached, whoever stands between and does TLS.
         return True
-    own = urlsplit(base_url())
-    return origin.lower() == f"{own.scheme}://{own.netloc}".lower()
+    own = urlsplit(base_url().lower())
+    return (scheme, place) == (own.scheme, own.netloc.removesuffix(port))

@@ -127,6 +127,10 @@ OWN_PAGES = [
     ("https://10.0.0.1:5000", {"Host": "10.0.0.1:5000"}, "http://10.0.0.1:5000", True),
     ("https://AI.example", {"Host": "10.0.0.1:5000"}, "https://ai.example/gateway", True),
     ("https://ai.example", {"Host": "upstream"}, "http://upstream", False),
+    ("https://ai.example", {"Host": "ai.example:443"}, "http://ai.example:443", True),
+    ("http://ai.example", {"Host": "ai.example:80"}, "http://ai.example:80", True),
+    ("http://ai.example", {"Host": "ai.example:443"}, "http://ai.example:443", False),
+    ("https://ai.example", {"Host": "upstream"}, "https://ai.example:443", True),
     ("null", {}, "http://10.0.0.1:5000", False),
     ("", {}, "http://10.0.0.1:5000", False),
     ("https://a", {"Host": "b", "Sec-Fetch-Site": "same-origin"}, "http://b", True),
@@ -142,3 +146,11 @@ async def test_the_gateways_own_pages(
     """By its address, whoever does TLS before it, by its public one, or by the browser's word."""
     request = make_mocked_request("GET", "/", headers={**headers, "Origin": origin})
     assert Origins().admit(request, SHOP, lambda: public) is own
+
+
+async def test_a_listed_page_is_asked_for_no_host(gateway: Gateway) -> None:
+    """Where the gateway is concerns only a page that no list has let in."""
+    body = {"app_code": CODE, "request_type": "ask", "request": "hi"}
+    for origin, status in ((OF_THE_SHOP, 200), ("https://evil.example", 400)):
+        reply = await gateway.post("/ai_request", body, Origin=origin, Host="no_host, at all")
+        assert reply.status == status
