@@ -6,8 +6,10 @@ nothing else was brought. Browsers send along what is meant for others: a passwo
 on the way (Basic), and cookies that other software on the same host has set.
 """
 
+import re
 from collections.abc import Iterator
 from functools import reduce
+from itertools import islice
 
 from aiohttp import hdrs, web
 
@@ -18,6 +20,10 @@ from gateway.surfaces.visit import VISIT
 
 TOKEN_PARAMETER = "access_token"  # noqa: S105
 CODE_HEADER = "X-App-Code"
+
+_COOKIE = re.compile(rf"(?:^|;)\s*{TOKEN_PARAMETER}=([^;]*)")
+# One for each path and domain is sent; each that is tried costs a signature.
+_COOKIES_MOST = 16
 
 _NO_BEARER = "Authorization must be Bearer."
 
@@ -87,12 +93,11 @@ class Credentials:
     def _in_cookie(self, request: web.Request) -> Principal | None:
         """Who holds the stream token in a cookie; None where there is no such token."""
         # Not `request.cookies`, which knows one of each name: another path's is sent along.
-        for header in request.headers.getall(hdrs.COOKIE, ()):
-            for cookie in header.split(";"):
-                name, _, value = cookie.strip().partition("=")
-                principal = self._auth.stream(value) if name == TOKEN_PARAMETER else None
-                if principal is not None:
-                    return principal
+        cookies = ";".join(request.headers.getall(hdrs.COOKIE, ()))
+        for cookie in islice(_COOKIE.finditer(cookies), _COOKIES_MOST):
+            principal = self._auth.stream(cookie[1].strip())
+            if principal is not None:
+                return principal
         return None
 
 

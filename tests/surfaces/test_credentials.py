@@ -312,6 +312,16 @@ async def test_a_foreign_cookie_hides_none_of_ours(gateway: Gateway, jobs: Jobs)
     assert (await gateway.get(path, Cookie=f"x_{ours}")).status == 401
 
 
+@pytest.mark.parametrize(("foreign", "status"), [(15, 200), (16, 401)])
+async def test_not_every_cookie_is_tried(
+    gateway: Gateway, jobs: Jobs, foreign: int, status: int
+) -> None:
+    """Each costs a signature: no browser has so many of one name, and a head has room for more."""
+    ours = f"access_token={await stream_token(gateway, jobs.queued)}"
+    cookies = "; ".join([*["access_token=theirs"] * foreign, ours])
+    assert (await gateway.get(f"/stream/{jobs.queued}", Cookie=cookies)).status == status
+
+
 async def test_the_cookie_of_a_stream_stays_a_credential(gateway: Gateway, jobs: Jobs) -> None:
     """For its own job; another is as unknown, and one whose time is over opens nothing."""
     token = await stream_token(gateway, jobs.queued)
