@@ -196,7 +196,7 @@ class MemoryStore:
         gone = []
         for number, job_id in enumerate(tuple(self._overdue), 1):
             job = self._jobs.get(job_id)
-            if job is None or not self._is_owing(job, dead_before):
+            if job is None or self._is_over_since(job, before, dead_before):
                 self._overdue.pop(job_id, None)
                 if job is not None:
                     gone.append((job_id, job.owner))
@@ -215,10 +215,12 @@ class MemoryStore:
         least = None if since is None else Place(since, "")
         return self._places.irange(least, top, inclusive=(True, False), reverse=True)
 
-    def _is_owing(self, job: Job, dead_before: float) -> bool:
-        """A callback of it is on its way, or may be wanted again."""
-        dead = job.id in self._dead and (job.finished_at or 0.0) >= dead_before
-        return dead or job.id in self._pending
+    def _is_over_since(self, job: Job, before: float, dead_before: float) -> bool:
+        """Its time is over, and no callback of it is on its way, or may be wanted again."""
+        if job.id in self._pending:
+            return False
+        until = min(before, dead_before) if job.id in self._dead else before
+        return (job.finished_at or 0.0) < until
 
     def _remember(self, job_id: str, owner: Owner) -> None:
         self._former[job_id] = owner
