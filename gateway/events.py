@@ -63,8 +63,8 @@ class Logprobs(Event, frozen=True, tag="logprobs"):
 class Usage(Event, frozen=True, tag="usage"):
     """Tokens read and written. `estimated` where the provider told none.
 
-    Some of those read were in its cache, some of those written are thoughts: None where it did
-    not tell how many.
+    Some of those read were in its cache, some of those written are thoughts: numbers where it
+    told them.
     """
 
     prompt_tokens: int
