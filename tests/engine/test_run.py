@@ -30,6 +30,7 @@ SIGN = None
         pytest.param([TOKEN, *[15.0, SIGN] * 9, TOKEN, FOREVER], 155.0, SILENT, id="a long call"),
         pytest.param([TOKEN, 19.0] * 99, 300.0, TOO_LONG, id="no end"),
         pytest.param([TOKEN, 15.0] * 20, 300.0, TOO_LONG, id="silent as the time is over"),
+        pytest.param([7.0, SIGN] * 99, 300.0, TOO_LONG, id="nothing but signs"),
     ],
 )
 @jumping
