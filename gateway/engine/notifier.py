@@ -13,7 +13,6 @@ import asyncio
 import heapq
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from math import inf
 from random import Random
 
 from msgspec.structs import replace
@@ -25,6 +24,7 @@ from gateway.engine.clock import Clock
 from gateway.engine.dialer import Dialer
 from gateway.engine.observer import Observer
 from gateway.engine.receiver import Receiver
+from gateway.engine.receivers import Receivers
 from gateway.errors import InvalidRequest, StoreUnavailable
 from gateway.outbox import Outbox
 from gateway.webhooks import Answer, Delivery, DeliveryState, Silence
@@ -90,14 +90,11 @@ class Notifier:
         self._log = log
         self._observer = observer
         self._withheld = withheld
-        self._most_per_origin = most_per_origin
         self._most = most
         self._most_of_app = max(1, most * 3 // 4)
         self._grace_s = grace_s
-        # By app and origin.
-        self._receivers: dict[tuple[str, str], Receiver] = {}
-        # What a POST is on the way to; and how many are, by app.
-        self._calling: set[str] = set()
+        self._receivers = Receivers(most_per_origin)
+        # How many POSTs are on the way, by app.
         self._under_way: Counter[str] = Counter()
         # Job ids of what waits for its receiver or is on the way: the store calls it due meanwhile.
         self._held: set[str] = set()
@@ -169,8 +166,8 @@ class Notifier:
 
     def _idle_s(self) -> float:
         now = self._clock.now()
-        times = [receiver.ready_at(now) for receiver in self._receivers.values()]
-        return min(_POLL_S, max(0.0, min((*times, *self._times[:1]), default=inf) - now))
+        at = min(self._receivers.ready_at(now), *self._times[:1], now + _POLL_S)
+        return max(0.0, at - now)
 
     async def _reclaim(self) -> None:
         """Let be due what an earlier process had on the way: its lease holds for nobody now."""
@@ -195,9 +192,7 @@ class Notifier:
         fresh = [delivery for delivery in taken if not self._withheld(delivery.job_id)]
         if fresh and len(due) == limit:
             self.wake()
-        waiting: Counter[str] = Counter()
-        for (app, _), receiver in self._receivers.items():
-            waiting[app] += len(receiver)
+        waiting = self._receivers.waiting()
         put_off = [later for delivery in fresh if (later := self._admit(delivery, now, waiting))]
         # Together, so that a store with group commit pays once.
         await asyncio.gather(*(self._put_off(delivery) for delivery in put_off))
@@ -208,13 +203,14 @@ class Notifier:
         Args:
             waiting: how many do, by app.
         """
-        if webhooks.expired(delivery, now):
-            return webhooks.expire(delivery)
         try:
             origin = self._destination(delivery).origin
         except InvalidRequest as error:
             return replace(delivery, state=DeliveryState.DEAD, note=f"Not sent: {error}.")
-        receiver = self._receiver(delivery.tenant, origin)
+        receiver = self._receivers.of(delivery.tenant, origin)
+        if webhooks.expired(delivery, now):
+            receiver.gave_up(delivery)
+            return webhooks.expire(delivery)
         if delivery.unheard and receiver.closed_until > now:
             return webhooks.put_off(delivery, receiver.turn_away(delivery))
         if waiting[delivery.tenant] >= _MOST_OF_APP:
@@ -224,15 +220,8 @@ class Notifier:
             return webhooks.put_off(delivery, receiver.book(delivery, len(receiver), now))
         waiting[delivery.tenant] += 1
         self._held.add(delivery.job_id)
-        receiver.add(delivery)
+        self._receivers.add(delivery, origin)
         return None
-
-    def _receiver(self, app: str, origin: str) -> Receiver:
-        receiver = self._receivers.get((app, origin))
-        if receiver is None:
-            receiver = Receiver(self._most_per_origin, self._calling)
-            self._receivers[app, origin] = receiver
-        return receiver
 
     async def _put_off(self, delivery: Delivery) -> None:
         await self._record(delivery)
@@ -245,12 +234,10 @@ class Notifier:
 
     def _dispatch(self) -> None:
         now = self._clock.now()
-        for line, receiver in list(self._receivers.items()):
-            if receiver.idle(now):
-                del self._receivers[line]
-            elif self._launch(line[0], receiver, now):
-                # Whoever was served goes to the end, so that no origin starves another.
-                self._receivers[line] = self._receivers.pop(line)
+        for app, origin in self._receivers.in_turn(now):
+            if self._launch(app, self._receivers.of(app, origin), now):
+                # So that no origin starves another.
+                self._receivers.served(app, origin)
 
     def _launch(self, app: str, receiver: Receiver, now: float) -> bool:
         served = False
@@ -340,6 +327,14 @@ class Notifier:
             if self._times[0] == delivery.next_at:
                 self.wake()
 
+    async def _hasten_all(self, job_ids: Sequence[str], now: float) -> None:
+        # There may be very many, and each is held with its body meanwhile: some at a time.
+        for start in range(0, len(job_ids), _BATCH):
+            if self._stopping.is_set():
+                return
+            some = job_ids[start : start + _BATCH]
+            await asyncio.gather(*(self._hasten(each, now) for each in some))
+
     async def _hasten(self, job_id: str, now: float) -> None:
         """Let a delivery be due now, unless something has become of it since it failed."""
         if job_id in self._held:
@@ -392,7 +387,7 @@ class Notifier:
             return
         if not after.unheard or answer is Silence.NOT_PUBLIC:
             knocked = receiver.arrived(after, took_s)
-            await asyncio.gather(*(self._hasten(each, now) for each in knocked))
+            await self._hasten_all(sorted(knocked), now)
             return
         receiver.failed(after, now, took_s, self._rng)
         if receiver.closed_until > now:

@@ -17,7 +17,7 @@ from random import Random
 from typing import NamedTuple
 
 from gateway.destinations import target
-from gateway.webhooks import Delivery
+from gateway.webhooks import Delivery, DeliveryState
 
 # So many deliveries close it, and so many failures in a row are an outage.
 _MANY = 10
@@ -157,8 +157,7 @@ class Receiver:
         for long.
         """
         self._open(delivery, took_s)
-        self._away.discard(delivery.job_id)
-        self._let_go.discard(delivery.job_id)
+        self.gave_up(delivery)
         knocked = self._away if self._failures >= _MANY else set()
         self._let_go |= knocked
         self._away = set()
@@ -180,6 +179,11 @@ class Receiver:
         if len(self._silent) == _MANY and now >= self.closed_until:
             self._pause_s = min(max(self._pause_s * 2, _PAUSE_LEAST_S), _PAUSE_MOST_S)
             self.closed_until = now + self._pause_s * rng.uniform(0.8, 1.2)
+
+    def gave_up(self, delivery: Delivery) -> None:
+        """A delivery need not be remembered: it is not sent any more."""
+        self._away.discard(delivery.job_id)
+        self._let_go.discard(delivery.job_id)
 
     def released(self, delivery: Delivery) -> None:
         """A POST was not made after all, or is judged already: nothing is learned from it."""
@@ -210,7 +214,9 @@ class Receiver:
         self._failed_at = now
 
     def _miss(self, delivery: Delivery) -> None:
-        if delivery.job_id not in self._let_go:
+        if delivery.state is DeliveryState.DEAD:
+            self.gave_up(delivery)
+        elif delivery.job_id not in self._let_go:
             self._away.add(delivery.job_id)
 
     def _end(self, delivery: Delivery, took_s: float | None = None) -> None:

@@ -15,7 +15,7 @@ from gateway.destinations import Destination, Policy
 from gateway.engine.clock import SteadyClock
 from gateway.engine.notifier import Notifier
 from gateway.engine.observer import Observers
-from gateway.webhooks import STEPS_S, Answer, Silence
+from gateway.webhooks import STEPS_S, Answer, Delivery, Silence
 from tests.engine.house import WatchedStore
 from tests.engine.virtual_clock import jumping
 
@@ -255,3 +255,35 @@ def test_none_follows_a_2xx_where_those_that_failed_are_fetched(seed: int) -> No
             assert sorted(taken) == urls
 
     run()
+
+
+def test_those_that_are_fetched_are_held_some_at_a_time() -> None:
+    """Each comes with its body, and there may be any number."""
+    up = False
+    at_once: set[int] = set()
+
+    @jumping
+    async def run() -> None:
+        nonlocal up
+        async with world(lambda _: (0.01, Answer(status=200 if up else 500))) as built:
+            await built.owe(*(f"{ORIGIN}/{number}" for number in range(1_000)))
+            await asyncio.sleep(3_600)
+            _slowly(built.store, Random(1))
+            up = True
+            found = built.store.delivery
+            asked = 0
+
+            async def delivery(job_id: str) -> Delivery | None:
+                nonlocal asked
+                asked += 1
+                at_once.add(asked)
+                try:
+                    return await found(job_id)
+                finally:
+                    asked -= 1
+
+            built.store.delivery = delivery  # type: ignore[method-assign]
+            await built.owe_good()
+
+    run()
+    assert 1 < max(at_once) <= 256

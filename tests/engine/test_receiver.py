@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.engine.receiver import Receiver
-from gateway.webhooks import Delivery
+from gateway.webhooks import Delivery, DeliveryState
 
 NOW = 1000.0
 
@@ -227,6 +227,16 @@ def test_an_answer_between_failures_keeps_it_open() -> None:
 
 
 # Memory
+
+
+def test_those_that_were_given_up_are_not_remembered() -> None:
+    """A receiver that fails for ever must not fill the memory with what it missed."""
+    receiver = closed()
+    for number in range(5):
+        receiver.failed(unheard(90 + number, state=DeliveryState.DEAD), NOW, 0.01, Midway())
+    receiver.broke(unheard(95, state=DeliveryState.DEAD, last_status=500), NOW, 0.01)
+    receiver.gave_up(unheard(96))
+    assert receiver.arrived(owed(1), 0.1) == {"97", "98", "99"}
 
 
 def test_who_finds_the_line_too_long_comes_again_when_it_is_their_turn() -> None:
