@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from math import isinf
 from typing import Any, TypeVar
 
@@ -77,27 +77,33 @@ def _invalid(error: msgspec.ValidationError, data: bytes) -> InvalidRequest:
 def _infinite(path: str, data: bytes) -> str:
     """The name of the number that is none, at a path that leaves out keys; as far as is known."""
     try:
-        found = _places(json.loads(data), _STEP.findall(path))
-        name = next((name for name, value in found if type(value) is float and isinf(value)), None)
+        name = _place(json.loads(data), _STEP.findall(path))
     except (ValueError, RecursionError):
         name = None
     return (path.partition(_ANY)[0] if name is None else name).removeprefix(".")[:_FIELD_MOST]
 
 
-def _places(value: Any, steps: list[str], name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value at the end of those steps, with the name of its place."""
+def _place(value: Any, steps: list[str]) -> str | None:
+    """The name of the first number that is none at the end of those steps; None if all are."""
     if not steps:
-        yield name, value
-        return
+        return "" if type(value) is float and isinf(value) else None
     step, *rest = steps
-    if isinstance(value, list):
-        for index, inner in enumerate(value):
-            if step == f"[{index}]":
-                yield from _places(inner, rest, name + step)
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            if step in (_ANY, f".{key}"):
-                yield from _places(inner, rest, f"{name}.{_named(key)}")
+    for key, inner in _inside(value, step):
+        name = _place(inner, rest)
+        if name is not None:
+            return (step if isinstance(value, list) else f".{_named(key)}") + name
+    return None
+
+
+def _inside(value: Any, step: str) -> Iterable[tuple[str, Any]]:
+    """What is one step further, by its keys."""
+    if isinstance(value, dict):
+        key = step[1:]
+        return value.items() if step == _ANY else [(key, value[key])] if key in value else ()
+    index = step[1:-1]
+    if isinstance(value, list) and index.isdecimal() and int(index) < len(value):
+        return [(index, value[int(index)])]
+    return ()
 
 
 def required(name: str, value: str | None) -> str:
