@@ -36,12 +36,14 @@ _POLL_S = 5.0
 _STORE_PAUSE_S = 1.0
 # While flushing, between two looks at whether what is due is on its way.
 _FLUSH_PAUSE_S = 0.01
-# Deliveries held in memory, with their bodies: in all, those of one app that wait, and those of
-# one line. What is beyond a share is put off, so that it does not hide what is due to others.
+# Deliveries held in memory, with their bodies: in all, and those that wait in one line. An app has
+# no more waiting than there is room left, so that room is left whoever else has a crowd. What is
+# beyond a share is put off, so that it does not hide what is due to others.
 _MOST_HELD = 2_048
-_MOST_OF_APP = 1_024
 _MOST_IN_LINE = 512
 _BATCH = 256
+# An app has so many times as many POSTs on the way as there are places left: alone, three quarters.
+_TIMES_LEFT = 3
 
 
 class Notifier:
@@ -76,7 +78,7 @@ class Notifier:
             keys: what callbacks are signed with; none leaves them unsigned.
             withheld: the callback of the job of this id is not to be sent for the moment.
             most_per_origin: POSTs of one app on the way to one origin, as long as they are quick.
-            most: POSTs on the way in all; one app may have three quarters of them.
+            most: POSTs on the way in all; one app may have thrice as many as are left to others.
             grace_s: how long `stop` waits for answers before it gives them up.
         """
         self.delivered = 0
@@ -91,7 +93,6 @@ class Notifier:
         self._observer = observer
         self._withheld = withheld
         self._most = most
-        self._most_of_app = max(1, most * 3 // 4)
         self._grace_s = grace_s
         self._receivers = Receivers(most_per_origin)
         # How many POSTs are on the way, by app.
@@ -213,7 +214,7 @@ class Notifier:
             return webhooks.expire(delivery)
         if delivery.unheard and receiver.closed_until > now:
             return webhooks.put_off(delivery, receiver.turn_away(delivery))
-        if waiting[delivery.tenant] >= _MOST_OF_APP:
+        if waiting[delivery.tenant] >= _MOST_HELD - len(self._held):
             until = receiver.book(delivery, waiting[delivery.tenant], now)
             return webhooks.put_off(delivery, until)
         if len(receiver) >= _MOST_IN_LINE:
@@ -250,7 +251,7 @@ class Notifier:
         return served
 
     def _has_place(self, app: str) -> bool:
-        return len(self._attempts) < self._most and self._under_way[app] < self._most_of_app
+        return self._under_way[app] < _TIMES_LEFT * (self._most - len(self._attempts))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._attempts.discard(task)

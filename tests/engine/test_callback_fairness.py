@@ -173,20 +173,22 @@ def test_a_crowd_that_hangs_holds_its_own_app_up_for_seconds(count: int) -> None
     run()
 
 
+@pytest.mark.parametrize("apps", [1, 3])
 @pytest.mark.parametrize("origins", [1, 7, 100])
-def test_no_app_holds_another_up(origins: int) -> None:
-    """However many of its callbacks hang, at one origin, the other's own, or at many."""
+def test_no_apps_hold_another_up(origins: int, apps: int) -> None:
+    """However many of their callbacks hang, at one origin, the other's own, or at many."""
 
     @jumping
     async def run() -> None:
         crowd = [
             f"https://n8n{number % origins or ''}.example.com/bad/{number}"
-            for number in range(3_000)
+            for number in range(3_000 // apps)
         ]
         async with world(
             lambda url: (15.0, Silence.TIMED_OUT) if "bad" in url else (0.1, TAKEN)
         ) as built:
-            await built.owe(*crowd, app="crowd")
+            for app in range(apps):
+                await built.owe(*(f"{url}/{app}" for url in crowd), app=f"crowd {app}")
             for _ in range(20):
                 await built.owe_good()
                 await asyncio.sleep(10)
