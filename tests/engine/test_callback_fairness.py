@@ -173,8 +173,7 @@ def test_a_crowd_that_hangs_holds_its_own_app_up_for_seconds(count: int) -> None
     run()
 
 
-@pytest.mark.parametrize("apps", [1, 3])
-@pytest.mark.parametrize("origins", [1, 7, 100])
+@pytest.mark.parametrize(("origins", "apps"), [(1, 1), (7, 1), (100, 2)])
 def test_no_apps_hold_another_up(origins: int, apps: int) -> None:
     """However many of their callbacks hang, at one origin, the other's own, or at many."""
 
@@ -189,9 +188,9 @@ def test_no_apps_hold_another_up(origins: int, apps: int) -> None:
         ) as built:
             for app in range(apps):
                 await built.owe(*(f"{url}/{app}" for url in crowd), app=f"crowd {app}")
-            for _ in range(20):
+            for _ in range(3):
                 await built.owe_good()
-                await asyncio.sleep(10)
+                await asyncio.sleep(20)
 
     run()
 
@@ -268,7 +267,7 @@ def test_those_that_are_fetched_are_held_some_at_a_time() -> None:
     async def run() -> None:
         nonlocal up
         async with world(lambda _: (0.01, Answer(status=200 if up else 500))) as built:
-            await built.owe(*(f"{ORIGIN}/{number}" for number in range(1_000)))
+            await built.owe(*(f"{ORIGIN}/{number}" for number in range(400)))
             await asyncio.sleep(3_600)
             _slowly(built.store, Random(1))
             up = True
