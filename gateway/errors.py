@@ -44,26 +44,28 @@ class GatewayError(Exception):
     code: ClassVar[str] = "INTERNAL"
     status: ClassVar[int] = 500
     default: ClassVar[str] = "Something went wrong in the gateway."
+    # When another try is worth it, where nobody knows better; None where it is not for all.
+    again_s: ClassVar[float | None] = None
 
     def __init__(
         self,
         message: str | None = None,
         *,
         field: str | None = None,
-        retryable: bool = False,
+        retryable: bool | None = None,
         retry_after_s: float | None = None,
     ) -> None:
         """Say what went wrong.
 
         Args:
             field: the name of the part of the request that is at fault.
-            retryable: the same request may succeed later.
-            retry_after_s: how long to wait before that; None where nobody knows.
+            retryable: the same request may succeed later; None for what its kind says.
+            retry_after_s: how long to wait before that; None for what its kind says.
         """
         super().__init__(message or self.default)
         self.field = field
-        self.retryable = retryable
-        self.retry_after_s = retry_after_s
+        self.retryable = self.again_s is not None if retryable is None else retryable
+        self.retry_after_s = self.again_s if retry_after_s is None else retry_after_s
 
 
 class InvalidRequest(GatewayError):
@@ -181,29 +183,12 @@ class RateLimited(GatewayError):
 
 
 class Unavailable(GatewayError):
-    """The gateway cannot do this now, and says when it is worth another try.
-
-    Attributes:
-        again_s: when that is, where nobody knows better.
-    """
+    """The gateway cannot do this now, and says when it is worth another try."""
 
     code = "UNAVAILABLE"
     status = 503
     default = "The gateway cannot take this now."
-    again_s: ClassVar[float] = 5.0
-
-    def __init__(
-        self,
-        message: str | None = None,
-        *,
-        field: str | None = None,
-        retryable: bool = True,
-        retry_after_s: float | None = None,
-    ) -> None:
-        """Say what the gateway cannot do now."""
-        if retry_after_s is None:
-            retry_after_s = self.again_s
-        super().__init__(message, field=field, retryable=retryable, retry_after_s=retry_after_s)
+    again_s = 5.0
 
 
 class QueueFull(Unavailable):

@@ -47,12 +47,11 @@ def test_every_error_explains_itself(name: str) -> None:
 def test_whoever_is_sent_away_for_now_hears_for_how_long(name: str) -> None:
     """What the gateway cannot do now is always worth another try, at a time that it says."""
     error = getattr(errors, name)()
-    again_s = getattr(error, "again_s", None)
     assert (error.retryable, error.retry_after_s) == (
         isinstance(error, Unavailable | RateLimited),
-        again_s,
+        error.again_s,
     )
-    assert (again_s is not None) is isinstance(error, Unavailable)
+    assert (error.again_s is not None) is isinstance(error, Unavailable)
 
 
 def test_an_error_carries_what_the_caller_can_act_on() -> None:
